@@ -1,0 +1,1 @@
+"""Applications: declarations and the sources that feed them."""

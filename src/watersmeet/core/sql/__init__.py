@@ -1,0 +1,1 @@
+"""Everything that reads SQL: the only place that knows sqlglot."""

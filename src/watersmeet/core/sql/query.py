@@ -1,0 +1,112 @@
+"""Queries: one SELECT over named inputs, checked before it ever runs.
+
+A query must give the same answer whenever it is asked for the same data: no clock, no chance, no LIMIT without an order.
+It may read its inputs and its own common table expressions, nothing else: no files, no table functions, no settings.
+Division yields doubles in DuckDB and doubles depend on the order of addition, so rates are ``ratio`` and ``pct``; a bare
+``/`` or ``avg`` stands only over an explicit cast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from ..errors import DeclarationError
+from ..site import suggest
+from .expression import NONDETERMINISTIC, function_name
+
+_TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
+
+
+def parse(sql: str, *, subject: str, where: str) -> exp.Query:
+    """Read one SELECT; raises `DeclarationError` with line and column of a syntax error."""
+    try:
+        statements = [s for s in sqlglot.parse(sql, read="duckdb") if s is not None]
+    except SqlglotError as error:
+        raise DeclarationError(
+            subject, expected="SQL in DuckDB's dialect", got=str(error).splitlines()[0], where=where
+        ) from None
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise DeclarationError(
+            subject,
+            expected="one SELECT statement",
+            got=f"{len(statements)} statements" if len(statements) != 1 else statements[0].key.upper(),
+            where=where,
+        )
+    return statements[0]
+
+
+def check(sql: str, inputs: Mapping[str, tuple[str, ...]], *, subject: str, where: str) -> str:
+    """Check a query against its inputs (alias -> columns); returns its canonical text.
+
+    Raises `DeclarationError` for an unknown table, anything non-deterministic, a table function, or a bare division.
+    """
+    tree = parse(sql, subject=subject, where=where)
+    ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    known = {name.lower() for name in inputs} | ctes
+    for table in tree.find_all(exp.Table):
+        if isinstance(table.this, exp.Func):
+            if function_name(table.this) not in _TABLE_FUNCTIONS:
+                raise DeclarationError(
+                    subject, expected="tables among its inputs", got=table.sql(dialect="duckdb"), where=where
+                )
+        elif table.db or table.name.lower() not in known:
+            raise DeclarationError(
+                subject,
+                expected="a table among its inputs",
+                got=repr(table.sql(dialect="duckdb")),
+                remedy=suggest(table.name.lower(), known),
+                where=where,
+            )
+    for node in tree.walk():
+        _check_node(node, subject, where)
+    return tree.sql(dialect="duckdb", comments=False)
+
+
+def _check_node(node: exp.Expr, subject: str, where: str) -> None:
+    name = function_name(node)
+    if name in NONDETERMINISTIC:
+        raise DeclarationError(
+            subject,
+            expected="an answer that does not depend on when it is asked",
+            got=f"{name}()",
+            remedy="use the parameter :as_of",
+            where=where,
+        )
+    if isinstance(node, exp.Placeholder) and node.name != "as_of":
+        raise DeclarationError(subject, expected="no parameter but :as_of", got=node.sql(dialect="duckdb"), where=where)
+    if isinstance(node, exp.Limit) and not (node.parent and node.parent.args.get("order")):
+        raise DeclarationError(
+            subject, expected="an ORDER BY beside LIMIT", got=node.sql(dialect="duckdb").strip(), where=where
+        )
+    if isinstance(node, exp.TableSample):
+        raise DeclarationError(subject, expected="no sampling", got=node.sql(dialect="duckdb"), where=where)
+    if (
+        isinstance(node, exp.Div)
+        and not isinstance(node, exp.IntDiv)
+        and not (_cast(node.this) or _cast(node.expression))
+    ):
+        raise DeclarationError(
+            subject,
+            expected="ratio(a, b, digits) or pct(a, b)",
+            got=f"{node.sql(dialect='duckdb')!r}, a double",
+            remedy="or cast one side to double to say that you want one",
+            where=where,
+        )
+    if isinstance(node, exp.Avg) and not _cast(node.this):
+        raise DeclarationError(
+            subject,
+            expected="ratio(sum(x), count(x), digits)",
+            got=f"{node.sql(dialect='duckdb')!r}, a double",
+            remedy="or cast the argument to double to say that you want one",
+            where=where,
+        )
+
+
+def _cast(node: exp.Expr | None) -> bool:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return isinstance(node, exp.Cast)
