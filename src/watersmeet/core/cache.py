@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Cache(Protocol):
-    """Answers by key. The key holds every version that an answer rests on, so an entry never becomes wrong, only old."""
+    """Answers by key. The key holds every version an answer rests on: an entry never becomes wrong, only old."""
 
     def get(self, key: str, make: Callable[[], bytes]) -> bytes:
         """The stored answer, or ``make()`` stored.

@@ -123,6 +123,14 @@ class Ids(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Finished rows, and the columns in which some value is an estimate with its relative standard error."""
+
+    rows: Records
+    errors: Mapping[str, float]
+
+
 class Held(Protocol):
     """Cells of one fingerprint kept ready for reading; private to a process, rebuilt from blobs at any time.
 
@@ -137,10 +145,25 @@ class Held(Protocol):
         """Whose cells are held."""
         ...
 
-    def rows(self, view: View, selection: Selection, *, owners: frozenset[str] | None = None) -> Records:
-        """Merge, compose windows, present, derive, having, then the selection. ``owners`` restricts to some cells.
+    def rows(
+        self,
+        view: View,
+        selection: Selection,
+        *,
+        owners: frozenset[str] | None = None,
+        tops: Mapping[str, Held] | None = None,
+        through: Records | None = None,
+    ) -> Rows:
+        """Merge, compose windows, present, derive, having, then the selection.
 
-        The result has the view's columns. Derived columns see as far back as their lookback, whatever the range.
+        The rows have the view's columns. Derived columns see as far back as their lookback, whatever the range.
+
+        Args:
+            view: a reading of these cells.
+            selection: which rows.
+            owners: only these cells; None: all.
+            tops: holders of the view's `top` measures, by measure.
+            through: all rows of ``view.through``.
         """
         ...
 
@@ -179,8 +202,8 @@ class Engine(Protocol):
         """Add cells up: CELLS sorted by dimensions and pane, each address once."""
         ...
 
-    def hold(self, spec: CellSpec, tops: Mapping[str, Held] | None = None) -> Held:
-        """An empty holder for cells of ``spec``; ``tops`` are the holders of its `top` measures, by measure."""
+    def hold(self, spec: CellSpec) -> Held:
+        """An empty holder for cells of ``spec``."""
         ...
 
     def ids(self) -> Ids:
@@ -189,6 +212,10 @@ class Engine(Protocol):
 
     def query(self, sql: str, tables: Mapping[str, Records], *, as_of_us: int, limit: int | None = None) -> Records:
         """Run a checked SELECT over tables. Raises `RequestError` when it fails or takes too much memory."""
+        ...
+
+    def select(self, rows: Records, selection: Selection, *, key: Sequence[str], time: str | None) -> Records:
+        """Range, where, page, order and limit over finished rows of a query; ties are broken by ``key``."""
         ...
 
 

@@ -65,7 +65,7 @@ class SettingsError(WatersmeetError):
 class RequestError(WatersmeetError):
     """A read, append or command that asks for what cannot be given.
 
-    ``kind`` is one of ``unknown`` (no such name), ``invalid`` (malformed), ``gone`` (older than kept) and ``too_large``.
+    ``kind`` is ``unknown`` (no such name), ``invalid`` (malformed), ``gone`` (older than kept) or ``too_large``.
     """
 
     def __init__(

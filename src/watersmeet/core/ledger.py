@@ -2,8 +2,8 @@
 
     upper − lower = used + duplicates + dead + filtered + holes        for every partition of every slice and epoch
 
-Holes are offsets that the log reports empty. There is no other place for a record to go; `Entry.balance` is checked when a
-slice is committed, when an epoch is audited and at the end of every test.
+Holes are offsets that the log reports empty. There is no other place for a record to go;
+`Entry.balance` is checked when a slice is committed, when an epoch is published and at the end of every test.
 """
 
 from __future__ import annotations
@@ -77,3 +77,27 @@ def total(entries: Iterable[Entry | Totals]) -> Totals:
         for name in names:
             sums[name] += getattr(entry, name)
     return Totals(**sums)
+
+
+def by_partition(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Join entries of adjacent intervals, in order, into one a partition.
+
+    >>> by_partition([Entry(0, 0, 3, used=3), Entry(0, 3, 4, dead=1)])
+    (Entry(partition=0, lower=0, upper=4, used=3, duplicates=0, dead=1, filtered=0, holes=0, conflicts=0, late=0),)
+    """
+    out: dict[int, Entry] = {}
+    for entry in entries:
+        old = out.get(entry.partition, Entry(entry.partition, entry.lower, entry.lower))
+        out[entry.partition] = Entry(
+            entry.partition,
+            old.lower,
+            entry.upper,
+            old.used + entry.used,
+            old.duplicates + entry.duplicates,
+            old.dead + entry.dead,
+            old.filtered + entry.filtered,
+            old.holes + entry.holes,
+            old.conflicts + entry.conflicts,
+            old.late + entry.late,
+        )
+    return tuple(out[partition] for partition in sorted(out))

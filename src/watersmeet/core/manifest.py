@@ -17,19 +17,21 @@ Who owns which record is a question of position, never of time:
   makes one durable by compare-and-set on ``version``, together with the blobs that it lists. What is not listed does
   not exist.
 
-Blobs are addressed by (kind, owner): ``cells:<fingerprint>`` of a block or run, ``ids`` and ``dead`` of a slice's attempt
-or, once the batch layer has taken over an epoch, of that epoch's owner.
+Blobs are addressed by (kind, owner): ``cells:<fingerprint>`` of a block or run, ``ids`` and ``dead`` of a slice's
+attempt or, once the batch layer has taken over an epoch, of that epoch's owner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
 from .errors import ConflictError, GapError
 from .frontier import Frontier, covers
-from .ledger import Entry
+from .ledger import Entry, by_partition
+from .outcome import Outcome, take_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Epoch:
         archived: the archive holds and has verified it.
         owner: of the batch layer's ``ids`` and ``dead`` blobs; empty until published.
         ledger: one entry a partition; of an unabsorbed epoch, empty until published.
+        others: what the batch layer decided of it under topic versions that are not in force.
     """
 
     number: int
@@ -95,6 +98,7 @@ class Epoch:
     archived: bool = False
     owner: str = ""
     ledger: tuple[Entry, ...] = ()
+    others: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,8 @@ class Manifest:
         arrivals: greatest arrival in µs, for each partition; None where there was none.
         readable: the cells fingerprints that someone may read, now or when they are covered.
         slices: those whose epoch is open, not archived, or not covered by every readable fingerprint.
-        blocks, epochs, runs, gaps: live, in order.
+        blocks, epochs, runs, gaps: live; by first slice, by number, by (fingerprint, first epoch), by epoch.
+        topic_version: in force: what commits, owners and ledgers were decided by; empty before the first declaration.
     """
 
     topic: str
@@ -165,6 +170,7 @@ class Manifest:
     epochs: tuple[Epoch, ...] = ()
     runs: tuple[Run, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    topic_version: str = ""
 
 
 _T = TypeVar("_T", Block, Run)
@@ -219,13 +225,18 @@ def lease(m: Manifest, holder: str) -> Manifest:
     return _next(m, generation=m.generation + 1, holder=holder)
 
 
-def declare(m: Manifest, number: int, readable: Iterable[str], now_us: int) -> Manifest:
-    """Take up declarations ``number``: roll, and let commits hold the fingerprints ``readable``."""
+def declare(m: Manifest, number: int, readable: Iterable[str], now_us: int, topic_version: str = "") -> Manifest:
+    """Take up declarations ``number``: roll, and let commits hold the fingerprints ``readable``.
+
+    With ``topic_version`` it is that version that commits decide by from here on (`outcome.take_over`).
+    """
     if number <= m.declaration:
         raise ConflictError(
             f"declarations of topic {m.topic}", expected=f"a number above {m.declaration}", got=str(number)
         )
     rolled = roll(m, now_us)
+    if topic_version:
+        rolled = take_over(rolled, topic_version)
     return _retire(replace(rolled, version=m.version + 1, declaration=number, readable=frozenset(readable)))
 
 
@@ -271,20 +282,17 @@ def commit(m: Manifest, c: Commit) -> Manifest:
             remedy="recompute it under the applied declarations",
         )
     if c.lower != m.frontier:
-        if not covers(m.frontier, c.lower):
-            raise GapError(
-                f"slice of topic {m.topic}", expected=f"a slice from {m.frontier}", got=f"one from {c.lower}"
-            )
-        raise ConflictError(
+        behind = covers(m.frontier, c.lower)
+        raise (ConflictError if behind else GapError)(
             f"slice of topic {m.topic}",
             expected=f"a slice from {m.frontier}",
             got=f"one from {c.lower}",
-            remedy="clip it to the committed frontier",
+            remedy="clip it to the committed frontier" if behind else "",
         )
     if not covers(c.upper, c.lower):
-        raise ConflictError(
-            f"slice of topic {m.topic}", expected="an upper bound at or above its lower bound", got=str(c.upper)
-        )
+        raise ConflictError(f"slice of topic {m.topic}", expected=f"an end at or above {c.lower}", got=str(c.upper))
+    if c.upper == c.lower and _latest(m.watermark_us, c.watermark_us) == m.watermark_us:
+        return m  # nothing to list; also the second try of a watermark's advance whose first try went through
     _check_ledger(c.ledger, c.lower, c.upper, m.topic)
     sequence = m.next_sequence
     return _next(
@@ -304,9 +312,8 @@ def roll(m: Manifest, now_us: int) -> Manifest:
     mine = [s for s in m.slices if s.epoch == m.open_epoch]
     if not mine:
         return m
-    return _next(
-        m, open_epoch=m.open_epoch + 1, epochs=(*m.epochs, _seal(m.open_epoch, mine, now_us, unabsorbed=False))
-    )
+    epoch = _seal(m.open_epoch, mine, now_us, unabsorbed=False)
+    return _next(m, open_epoch=m.open_epoch + 1, epochs=(*m.epochs, epoch))
 
 
 def seal(m: Manifest, generation: int, upper: Frontier, attempt: str, now_us: int) -> Manifest:
@@ -315,11 +322,12 @@ def seal(m: Manifest, generation: int, upper: Frontier, attempt: str, now_us: in
         raise ConflictError(
             f"speed lease of topic {m.topic}", expected=f"generation {generation}", got=f"generation {m.generation}"
         )
-    m = replace(roll(m, now_us), version=m.version)
-    if upper == m.frontier:
-        return _next(m)
     if not covers(upper, m.frontier):
         raise ConflictError(f"seal of topic {m.topic}", expected=f"a frontier at or above {m.frontier}", got=str(upper))
+    rolled = roll(m, now_us)
+    if upper == m.frontier:
+        return rolled
+    m = replace(rolled, version=m.version)
     only = Slice(m.next_sequence, attempt, m.open_epoch, m.frontier, upper)
     epoch = _seal(m.open_epoch, [only], now_us, unabsorbed=True)
     return _next(
@@ -333,8 +341,15 @@ def seal(m: Manifest, generation: int, upper: Frontier, attempt: str, now_us: in
 
 
 def archived(m: Manifest, number: int) -> Manifest:
-    """Note that the archive holds epoch ``number`` and has verified it."""
-    return _next(m, epochs=tuple(replace(e, archived=True) if e.number == number else e for e in m.epochs))
+    """Note that the archive holds epoch ``number`` and has verified it; a no-op when that is noted already."""
+    epoch = _sealed(m, number)
+    if epoch.archived:
+        return m
+    return _next(
+        m,
+        epochs=tuple(replace(e, archived=True) if e is epoch else e for e in m.epochs),
+        gaps=tuple(replace(g, lost=False) if g.epoch == number else g for g in m.gaps),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,47 +361,59 @@ class Published:
         runs: one a fingerprint, each over this epoch alone.
         owner: of the epoch's ``ids`` and ``dead`` blobs.
         ledger: the batch layer's own.
+        topic_version: that it decided by; empty: the one in force.
+        newest: greatest accepted event time in µs, for each partition.
     """
 
     epoch: int
     runs: tuple[Run, ...]
     owner: str
     ledger: tuple[Entry, ...]
+    topic_version: str = ""
+    newest: tuple[int | None, ...] = ()
 
 
 def publish(m: Manifest, p: Published) -> Manifest:
     """Let runs cover an epoch; the blocks they replace leave the list once nobody reads them."""
-    epoch = next((e for e in m.epochs if e.number == p.epoch), None)
-    if epoch is None or not epoch.archived:
-        raise ConflictError(f"epoch {p.epoch} of topic {m.topic}", expected="a sealed and archived epoch")
+    epoch = _sealed(m, p.epoch)
+    if not epoch.archived:
+        raise ConflictError(f"epoch {p.epoch} of topic {m.topic}", expected="an epoch that is archived")
+    mine = [run.fingerprint for run in p.runs]
     for run in p.runs:
-        if run.first != p.epoch or run.last != p.epoch or p.epoch in covered(m, run.fingerprint):
+        twice = p.epoch in covered(m, run.fingerprint) or mine.count(run.fingerprint) > 1
+        if run.first != p.epoch or run.last != p.epoch or twice:
             raise ConflictError(
                 f"run {run.owner} of topic {m.topic}",
                 expected=f"a first run of {run.fingerprint} over epoch {p.epoch}",
                 got="one that is there already",
             )
     _check_ledger(p.ledger, epoch.lower, epoch.upper, m.topic)
-    epochs = tuple(
-        replace(e, owner=e.owner or p.owner, ledger=e.ledger or p.ledger) if e.number == p.epoch else e
-        for e in m.epochs
-    )
-    gaps = tuple(g for g in m.gaps if g.epoch != p.epoch)
-    return _retire(_next(m, epochs=epochs, runs=(*m.runs, *p.runs), gaps=gaps))
+    in_force = p.topic_version in ("", m.topic_version)
+    epochs = tuple(_decide(e, p, in_force) if e.number == p.epoch else e for e in m.epochs)
+    runs = tuple(sorted((*m.runs, *p.runs), key=lambda r: (r.fingerprint, r.first)))
+    newest = m.event_times
+    if in_force and p.newest:
+        newest = tuple(_latest(a, b) for a, b in zip(newest, p.newest, strict=True))
+    return _retire(_next(m, epochs=epochs, runs=runs, event_times=newest))
+
+
+def _decide(epoch: Epoch, p: Published, in_force: bool) -> Epoch:
+    """Keep what was decided under its topic version; what was published first stays."""
+    if in_force:
+        return replace(epoch, owner=epoch.owner or p.owner, ledger=epoch.ledger or p.ledger)
+    if any(o.topic_version == p.topic_version for o in epoch.others):
+        return epoch
+    return replace(epoch, others=(*epoch.others, Outcome(p.topic_version, p.owner, p.ledger, p.newest)))
 
 
 def compact_blocks(m: Manifest, owners: Iterable[str], owner: str) -> Manifest:
     """Replace adjacent blocks of one epoch by one that holds the same cells, merged."""
-    inputs = _live([b for b in m.blocks if b.owner in set(owners)], owners, m)
+    wanted = frozenset(owners)
+    inputs = _live([b for b in m.blocks if b.owner in wanted], wanted, m)
     inputs.sort(key=lambda b: b.first)
-    adjacent = all(
-        a.last + 1 == b.first and a.epoch == b.epoch and a.fingerprints == b.fingerprints
-        for a, b in zip(inputs, inputs[1:], strict=False)
-    )
-    if not adjacent:
-        raise ConflictError(
-            f"blocks of topic {m.topic}", expected="adjacent blocks of one epoch and the same fingerprints"
-        )
+    alike = len({(b.epoch, b.fingerprints) for b in inputs}) == 1
+    if not alike or any(a.last + 1 != b.first for a, b in pairwise(inputs)):
+        raise ConflictError(f"blocks of topic {m.topic}", expected="adjacent blocks of one epoch, of the same cells")
     merged = Block(owner, inputs[0].epoch, inputs[0].first, inputs[-1].last, inputs[0].fingerprints)
     kept = [b for b in m.blocks if b not in inputs]
     return _next(m, blocks=tuple(sorted((*kept, merged), key=lambda b: b.first)))
@@ -394,12 +421,10 @@ def compact_blocks(m: Manifest, owners: Iterable[str], owner: str) -> Manifest:
 
 def compact_runs(m: Manifest, owners: Iterable[str], owner: str) -> Manifest:
     """Replace runs of one fingerprint over adjacent epochs by one that holds the same cells, merged."""
-    inputs = _live([r for r in m.runs if r.owner in set(owners)], owners, m)
+    wanted = frozenset(owners)
+    inputs = _live([r for r in m.runs if r.owner in wanted], wanted, m)
     inputs.sort(key=lambda r: r.first)
-    adjacent = all(
-        a.last + 1 == b.first and a.fingerprint == b.fingerprint for a, b in zip(inputs, inputs[1:], strict=False)
-    )
-    if not adjacent:
+    if any(a.last + 1 != b.first or a.fingerprint != b.fingerprint for a, b in pairwise(inputs)):
         raise ConflictError(f"runs of topic {m.topic}", expected="runs of one fingerprint over adjacent epochs")
     bounds = [r.panes for r in inputs if r.panes is not None]
     panes = (min(b[0] for b in bounds), max(b[1] for b in bounds)) if bounds else None
@@ -409,14 +434,14 @@ def compact_runs(m: Manifest, owners: Iterable[str], owner: str) -> Manifest:
 
 
 def expire(m: Manifest, number: int, reason: str) -> Manifest:
-    """Drop the speed cells of a sealed epoch that is not covered, and write the gap that this leaves."""
-    epoch = next((e for e in m.epochs if e.number == number), None)
-    if epoch is None or all(number in covered(m, fp) for fp in m.readable):
-        raise ConflictError(
-            f"epoch {number} of topic {m.topic}", expected="a sealed epoch that some fingerprint does not cover"
-        )
-    gap = Gap(number, reason, lost=not epoch.archived)
-    return _next(m, blocks=tuple(b for b in m.blocks if b.epoch != number), gaps=(*m.gaps, gap))
+    """Drop the speed cells of a sealed epoch that is not covered, and write the gap that this leaves; once."""
+    epoch = _sealed(m, number)
+    if any(g.epoch == number for g in m.gaps):
+        return m
+    if all(number in covered(m, fp) for fp in m.readable):
+        raise ConflictError(f"epoch {number} of topic {m.topic}", expected="an epoch that is not covered everywhere")
+    gaps = sorted((*m.gaps, Gap(number, reason, lost=not epoch.archived)), key=lambda g: g.epoch)
+    return _next(m, blocks=tuple(b for b in m.blocks if b.epoch != number), gaps=tuple(gaps))
 
 
 def drop_runs(m: Manifest, fingerprint: str) -> Manifest:
@@ -427,58 +452,41 @@ def drop_runs(m: Manifest, fingerprint: str) -> Manifest:
 
 
 def _retire(m: Manifest) -> Manifest:
-    """Drop blocks and slices of epochs that the batch layer owns for every readable fingerprint."""
-    if not m.readable:
-        return m
-    everywhere = frozenset.intersection(*(covered(m, fp) for fp in m.readable))
-    owned = {e.number for e in m.epochs if e.number in everywhere and e.archived and e.owner}
+    """Drop blocks, slices and gaps of epochs that the batch layer owns for every readable fingerprint."""
+    done = [covered(m, fp) for fp in m.readable]
+    owned = {e.number for e in m.epochs if e.archived and e.owner and all(e.number in epochs for epochs in done)}
     return replace(
         m,
         blocks=tuple(b for b in m.blocks if b.epoch not in owned),
         slices=tuple(s for s in m.slices if s.epoch not in owned),
+        gaps=tuple(g for g in m.gaps if g.epoch not in owned),
     )
+
+
+def _sealed(m: Manifest, number: int) -> Epoch:
+    epoch = next((e for e in m.epochs if e.number == number), None)
+    if epoch is None:
+        raise ConflictError(f"epoch {number} of topic {m.topic}", expected="an epoch that is sealed")
+    return epoch
 
 
 def _seal(number: int, slices: list[Slice], now_us: int, *, unabsorbed: bool) -> Epoch:
     lower, upper = slices[0].lower, slices[-1].upper
-    ledger = () if unabsorbed else _sum_ledgers(slices)
+    ledger = () if unabsorbed else by_partition(e for s in slices for e in s.ledger)
     return Epoch(number, lower, upper, slices[0].sequence, slices[-1].sequence, now_us, unabsorbed, ledger=ledger)
 
 
-def _sum_ledgers(slices: list[Slice]) -> tuple[Entry, ...]:
-    out: dict[int, Entry] = {}
-    for entry in (e for s in slices for e in s.ledger):
-        old = out.get(entry.partition)
-        out[entry.partition] = (
-            entry
-            if old is None
-            else Entry(
-                entry.partition,
-                old.lower,
-                entry.upper,
-                old.used + entry.used,
-                old.duplicates + entry.duplicates,
-                old.dead + entry.dead,
-                old.filtered + entry.filtered,
-                old.holes + entry.holes,
-                old.conflicts + entry.conflicts,
-                old.late + entry.late,
-            )
-        )
-    return tuple(out[p] for p in sorted(out))
-
-
 def _check_ledger(ledger: tuple[Entry, ...], lower: Frontier, upper: Frontier, topic: str) -> None:
-    bounds = {e.partition: (e.lower, e.upper) for e in ledger}
-    expected = dict(enumerate(zip(lower, upper, strict=True)))
+    bounds = sorted((e.partition, e.lower, e.upper) for e in ledger)
+    expected = [(p, low, up) for p, (low, up) in enumerate(zip(lower, upper, strict=True))]
     if bounds != expected or any(e.balance for e in ledger):
         raise ConflictError(
             f"ledger of topic {topic}", expected=f"outcomes that add up over {lower} to {upper}", got=str(ledger)
         )
 
 
-def _live(found: list[_T], owners: Iterable[str], m: Manifest) -> list[_T]:
-    if len(found) != len(set(owners)) or not found:
+def _live(found: list[_T], owners: frozenset[str], m: Manifest) -> list[_T]:
+    if len(found) != len(owners) or not found:
         raise ConflictError(f"compaction of topic {m.topic}", expected="inputs that are all still live")
     return found
 

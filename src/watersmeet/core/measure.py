@@ -1,7 +1,7 @@
 """Measures: commutative monoids over records, and how they are shown.
 
-A measure is presented from partial states (`Lift`s); cells store the partials and nothing else. A lift knows how to make
-a partial from records and how to merge partials; both are associative and commutative, with the empty set as zero, so
+A measure is presented from partial states (`Lift`s); cells store the partials and nothing else. A lift makes a partial
+from records and merges partials; both are associative and commutative, with the empty set as zero, so
 cells may be added in any order and grouping. No lift has an inverse: nothing is ever subtracted from a cell.
 
     lift       partial columns                                        from records -> merged

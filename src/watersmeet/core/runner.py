@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from .engine import Absorbed, Known
@@ -13,7 +14,22 @@ from .topic import Topic
 from .view import CellSpec
 
 Progress = Callable[[int, int], None]
-"""Called with (records done, records in all), at least every second of work."""
+"""Called with (records done, records in all), at least once a second of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Under what the next slice is to be computed.
+
+    Args:
+        topic: as applied.
+        specs: the cells to make.
+        watermark_us: as of the last commit: used records before it are counted as late.
+    """
+
+    topic: Topic
+    specs: Sequence[CellSpec]
+    watermark_us: int | None = None
 
 
 class Runner(Protocol):
@@ -21,8 +37,7 @@ class Runner(Protocol):
 
     def stream(
         self,
-        topic: Topic,
-        specs: Callable[[], Sequence[CellSpec]],
+        turn: Callable[[], Turn],
         start: Frontier,
         known: Known,
         commit: Callable[[Absorbed], Frontier],
@@ -30,15 +45,13 @@ class Runner(Protocol):
     ) -> None:
         """Absorb the log from ``start`` until ``stop`` is set, calling ``commit`` for every slice, in order.
 
-        ``commit`` returns the frontier to go on from, and may be called again with the same interval after a failure.
-        ``specs`` is asked before every slice. When nothing is unread it calls ``commit`` with an empty interval about
-        once a second, so that idle partitions can be noticed. Returns when stopped, after the slice at hand.
+        ``turn`` is asked before every slice. ``commit`` returns the frontier to go on from, and may be called again
+        with the same interval after a failure. While nothing is unread it is called with an empty interval about once a
+        second, so that idle partitions can be noticed. Returns when stopped, after the slice at hand.
         """
         ...
 
-    def recompute(
-        self, topic: Topic, specs: Sequence[CellSpec], epoch: Epoch, known: Known, progress: Progress
-    ) -> Absorbed:
+    def recompute(self, turn: Turn, epoch: Epoch, known: Known, progress: Progress) -> Absorbed:
         """Compute an archived epoch from the archive alone, in the order (slice, partition, offset).
 
         ``known`` looks up the ids kept before the epoch.

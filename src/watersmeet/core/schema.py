@@ -5,7 +5,7 @@
     boolean                         true, false
     integer, bigint                 a whole number literal in range (``1.0`` and ``"1"`` are invalid)
     double                          a finite number; −0.0 becomes 0.0
-    decimal(p,s)                    a number whose digits fit; with ``round``, extra digits are rounded half away from zero
+    decimal(p,s)                    a number whose digits fit; with ``round``, extra ones are rounded half away from zero
     varchar                         a string
     date                            "YYYY-MM-DD"
     timestamp                       ISO 8601 with zone or Z (without: UTC), to the microsecond
@@ -68,7 +68,8 @@ def parse(text: str, *, column: str, where: str) -> SqlType:
     if match is None:
         raise DeclarationError(
             f"type of column {column!r}",
-            expected="boolean, integer, bigint, double, decimal(p,s), varchar, date, timestamp, timestamp_ms or timestamp_s, then optionally [], 'round' and 'not null'",
+            expected="boolean, integer, bigint, double, decimal(p,s), varchar, date, timestamp, timestamp_ms or "
+            "timestamp_s, then optionally [], 'round' and 'not null'",
             got=repr(text),
             where=where,
         )

@@ -32,15 +32,21 @@ class Shape:
 
 
 class Sink(Protocol):
-    """One destination. Every write carries a sequence number; a lower one than stored is refused, so a retry repeats itself
-    and a writer that was overtaken cannot overwrite its successor."""
+    """One destination.
+
+    Every write carries a sequence number; a lower one than stored is refused, so a retry repeats itself and a writer that
+    was overtaken cannot overwrite its successor.
+    """
 
     def prepare(self, table: Table, shape: Shape) -> None:
         """Make the table if it is missing; one that exists in another shape raises `ConflictError`. Called by apply."""
         ...
 
     def write(self, shape: Shape, scope: object, upserts: Records, deletes: Records, sequence: int) -> None:
-        """Put and delete rows of one scope, by key. Unchanged rows are not handed over. `ConflictError` if overtaken."""
+        """Put and delete rows of one scope, by key. Unchanged rows are not handed over.
+
+        `ConflictError` if overtaken.
+        """
         ...
 
     def replace(self, shape: Shape, scope: object, rows: Records, sequence: int) -> None:

@@ -32,7 +32,7 @@ class Dimension:
     expr: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CellSpec:
     """What is stored for a view: the key of its cells and the partials in them.
 
@@ -53,7 +53,7 @@ class CellSpec:
     lifts: tuple[Lift, ...]
     expire_us: int = 0
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The *cells* fingerprint."""
         # Windows of one family share panes: their cells are the same whatever is composed of them.
@@ -358,7 +358,7 @@ class View:
                     self.root.name,
                     str(frame).replace(" ", "_"),
                     None if by is None else "by_" + "_".join(by or ("none",)),
-                    through and f"through_{through.name}",
+                    f"through_{through.name}" if through else None,
                 ],
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Buffer, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def open_file(path: Path, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
 
 
-def write_at(descriptor: int, position: int, data: Buffer) -> int:
+def write_at(descriptor: int, position: int, data: bytes | memoryview) -> int:
     """Write all of ``data`` at byte ``position``, however often the system writes less; return the byte after it."""
     view = memoryview(data)
     while view:
@@ -55,7 +55,7 @@ def write_at(descriptor: int, position: int, data: Buffer) -> int:
     return position
 
 
-def write_file(path: Path, data: Buffer) -> None:
+def write_file(path: Path, data: bytes) -> None:
     """Make ``path`` hold ``data`` and sync it; its directory is the caller's to sync."""
     descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:

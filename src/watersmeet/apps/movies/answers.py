@@ -1,8 +1,8 @@
 """What TMDB answers, as far as it is read.
 
 Upstream data is untrusted: unknown fields are ignored, a wrong type or an impossible number is an error that names its
-path. Values that TMDB writes when it knows nothing (``""``, a budget of 0, an average of no votes) become ``None`` here,
-so that nothing downstream takes them for facts.
+path. What TMDB writes when it knows nothing (``""``, a budget of 0, an average of no votes) becomes ``None`` here, so
+that nothing downstream takes it for a fact.
 """
 
 from __future__ import annotations
@@ -174,5 +174,5 @@ def _date(text: str | None) -> str | None:
     if not text:
         return None
     if len(text) != 10:
-        raise ValueError(f"Expected a date `YYYY-MM-DD`, got `{text[:20]}`")
+        raise ValueError(f"Expected a date `YYYY-MM-DD`, got {text[:20]!r}")
     return dt.date.fromisoformat(text).isoformat()

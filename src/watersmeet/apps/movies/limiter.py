@@ -77,7 +77,7 @@ class _SqliteStore(StateStore):
             self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")  # no sync a call: a power cut loses a second's spending
-            self._db.execute("create table if not exists bucket (id integer primary key check (id = 1), full_us integer)")
+            self._db.execute("create table if not exists bucket (id integer primary key, full_us integer)")
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
@@ -85,7 +85,7 @@ class _SqliteStore(StateStore):
         try:
             with self._lock, self._db:
                 self._db.execute("begin immediate")
-                state = (min(self._full_us(), _latest_full_us(rates, now)),)
+                state: tuple[float, ...] = (min(self._full_us(), _latest_full_us(rates, now)),)
                 state, decision = algorithm.step(rates, state, now, weight)
                 if decision.allowed:
                     self._db.execute("insert or replace into bucket values (1, ?)", (int(state[0]),))

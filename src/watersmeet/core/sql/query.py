@@ -110,3 +110,13 @@ def _cast(node: exp.Expr | None) -> bool:
     while isinstance(node, exp.Paren):
         node = node.this
     return isinstance(node, exp.Cast)
+
+
+def tables(sql: str, *, subject: str, where: str) -> tuple[str, ...]:
+    """The tables that a SELECT reads, other than its own common table expressions, in the order of their first use."""
+    tree = parse(sql, subject=subject, where=where)
+    ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    found = (
+        t.name for t in tree.find_all(exp.Table) if not isinstance(t.this, exp.Func) and t.name.lower() not in ctes
+    )
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,114 @@
+"""``watersmeet demo``: films counted live, by both layers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.live import Live
+
+from watersmeet.core.duration import microseconds
+from watersmeet.core.errors import SettingsError
+
+from . import board
+from .output import print_json, say
+from .server import Served
+from .stage import SIMULATED, Stage, live, sandboxed
+
+UNATTENDED_SECONDS = 20.0
+REFRESH_SECONDS = 0.5
+
+
+def demo(
+    *,
+    duration: Annotated[str | None, Parameter(name="--for")] = None,
+    json: bool = False,
+    live_service: Annotated[bool, Parameter(name="--live", negative=())] = False,
+    port: int = 0,
+) -> int:
+    """Watch films being counted: trending, sentiment, the ledger and the audit, on 17,472 real films.
+
+    Parameters
+    ----------
+    duration:
+        End by itself after so long, such as 20s. Without a terminal the default is 20s, with one: until Ctrl-C.
+    json:
+        Print one JSON document with the outcome instead of the board.
+    live_service:
+        Poll TMDB itself; needs TMDB_API_KEY.
+    port:
+        Port of the API; 0 takes a free one.
+    """
+    seconds = microseconds(duration, subject="--for") / 1e6 if duration else None
+    if seconds is None and (json or not sys.stdout.isatty()):
+        seconds = UNATTENDED_SECONDS
+    if live_service and not os.environ.get("TMDB_API_KEY"):
+        raise SettingsError(
+            "TMDB_API_KEY",
+            expected="a key of your TMDB account",
+            got="nothing",
+            remedy="set it, or run the demo without --live",
+        )
+    say("starting: reading films, opening stores …")
+    stage: AbstractContextManager[Stage] = live(Path(".watersmeet") / "demo-live") if live_service else sandboxed()
+    with stage as on, Served(on.node, port=port) as served:
+        if not live_service:
+            for line in SIMULATED:
+                say(f"  {line}", style="dim")
+        return _show(on, served.url, seconds, json)
+
+
+def _show(stage: Stage, url: str, seconds: float | None, json: bool) -> int:
+    clock, stop = stage.node.parts.clock, threading.Event()
+    began, first = clock.monotonic(), None
+    started = _process_seconds()
+    console = Console(stderr=json)
+    previous = signal.signal(signal.SIGINT, lambda *_: _interrupt(stop))
+    stage.node.start()
+    picture = board.look(stage)
+    try:
+        with Live(console=console, auto_refresh=False, transient=json) as display:
+            while not stop.is_set() and (seconds is None or clock.monotonic() - began < seconds):
+                picture = board.look(stage)
+                if first is None and picture.trending:
+                    first = started + clock.monotonic() - began
+                if console.is_terminal:
+                    display.update(board.draw(picture, stage, url=url, first_seconds=first), refresh=True)
+                stop.wait(REFRESH_SECONDS)
+            say("draining: absorbing what has arrived …")
+            stage.node.stop()
+            picture = board.look(stage)
+            if not json:
+                display.update(board.draw(picture, stage, url=url, first_seconds=first), refresh=True)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    document = board.summary(picture, stage, seconds=clock.monotonic() - began, first_seconds=first, url=url)
+    if json:
+        print_json(document)
+    return 0 if picture.status.balanced and not picture.status.mismatches else 1
+
+
+def _interrupt(stop: threading.Event) -> None:
+    """First Ctrl-C: drain. Second: stop at once; nothing durable is lost by that."""
+    if stop.is_set():
+        say("stopped at once; what was acknowledged is kept")
+        os._exit(130)
+    say("stopping: draining first; press Ctrl-C again to stop at once")
+    stop.set()
+
+
+def _process_seconds() -> float:
+    """How long ago this process was started, in seconds; 0 where the system does not tell."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return uptime - ticks / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,1 @@
+"""The columnar engine: DuckDB in memory, in which truth never lives."""

@@ -1,0 +1,254 @@
+"""Decode: LOGGED to DECODED and DEAD.
+
+Every record is in exactly one of the two, in the order in which it came; the counts are checked. A chunk goes through up
+to three readings (`decode_json`: echo, tokens; `decode_record`: alone), each of which takes the rows that the one
+before it would not vouch for. What comes out is the same whichever reading a row took, so chunking changes nothing.
+
+Then a row is judged: event time within arrival + skew (``invalid_timestamp``), the topic's checks in the order declared
+(false, null or failing: dead with that reason). Computed columns come last and never kill a record: an expression that
+fails gives null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...core.duration import text as duration
+from ...core.engine import Decoded
+from ...core.errors import WatersmeetError
+from ...core.record import Records
+from ...core.topic import Topic
+from . import decode_json
+from .columns import Columns, tried
+from .database import BATCH_ROWS, run, table
+from .decode_record import Letter, read
+from .functions import call_functions
+from .partials import quoted
+
+ECHO_ROWS = 2_000
+"""Smaller chunks are read by tokens alone: planning a second statement takes longer than it saves."""
+
+DEAD = pa.schema(
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("arrival", pa.int64()),
+        ("slice", pa.int64()),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+_GOOD, _UNREAD, _LATE, _CHECKED = 0, 1, 2, 3
+
+
+def decode(columns: Columns, topic: Topic, records: Records) -> Decoded:
+    """See `watersmeet.core.engine.Engine.decode`; payloads are JSON."""
+    logged = table(records)
+    types = columns.decoded(topic)
+    schema = columns.schema(types)
+    if logged.num_rows == 0:
+        return Decoded(schema.empty_table(), DEAD.empty_table())
+    source = _source(logged)
+    with columns.database.cursor() as cursor:
+        judged, letters = _Reading(columns, topic, cursor).read(source, logged.column("value"))
+    verdicts = judged.column("_verdict").to_numpy()
+    letters.update(_letters(topic, judged, verdicts, source))
+    if verdicts.any():
+        judged = judged.filter(pa.array(verdicts == _GOOD))
+    assert judged.num_rows + len(letters) == logged.num_rows
+    good = judged.column("_row").to_numpy()
+    placed = source if len(good) == logged.num_rows else source.take(pa.array(good))
+    rows = _rows(topic, judged, placed)
+    rows = call_functions(columns, topic, rows)
+    return Decoded(rows.select(schema.names).cast(schema), _dead(logged, letters))
+
+
+def _source(logged: pa.Table) -> pa.Table:
+    """What the readings need, in batches that many threads can share."""
+    arrival = logged.column("arrival")
+    whole = pa.table(
+        {
+            "_row": pa.array(np.arange(logged.num_rows, dtype=np.int32)),
+            "_text": _texts(logged.column("value")),
+            "arrived_at": arrival.cast(pa.timestamp("us")),
+            "partition": logged.column("partition"),
+            "offset": logged.column("offset"),
+            "slice": logged.column("slice").cast(pa.int64())
+            if "slice" in logged.column_names
+            else pa.nulls(logged.num_rows, pa.int64()),
+        }
+    )
+    return pa.Table.from_batches(whole.to_batches(max_chunksize=BATCH_ROWS), whole.schema)
+
+
+def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Payloads as text; null where they are not UTF-8."""
+    return pa.chunked_array([part for chunk in values.chunks for part in _utf8(chunk)], pa.string())
+
+
+def _utf8(values: pa.Array) -> list[pa.Array]:
+    with suppress(pa.ArrowInvalid):
+        return [values.cast(pa.string())]
+    if len(values) <= 8:
+        return [pa.array([_text(value.as_py()) for value in values], pa.string())]
+    half = len(values) // 2
+    return _utf8(values.slice(0, half)) + _utf8(values.slice(half))
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+class _Reading:
+    """The readings of one chunk, on one cursor."""
+
+    def __init__(self, columns: Columns, topic: Topic, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._columns, self._topic, self._cursor = columns, topic, cursor
+
+    def read(self, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
+        """Judged rows in order, and the letters of those that no reading accepts, by row."""
+        parts, letters = [], {}
+        left = source
+        form = None
+        if source.num_rows >= ECHO_ROWS:
+            form = decode_json.learn(self._topic, source.column("_text").slice(0, decode_json.SAMPLE).to_pylist())
+        if form is not None:
+            part, left = self._pass(decode_json.echo(self._topic, form, "source"), left)
+            parts.append(part)
+        if left.num_rows:
+            part, left = self._pass(decode_json.tokens(self._topic, "source"), left)
+            parts.append(part)
+        if left.num_rows:
+            part, letters = self._alone(left, payloads)
+            parts.append(part)
+        kept = [part for part in parts if part.num_rows] or parts[:1]
+        if len(kept) == 1:
+            return kept[0], letters
+        whole = pa.concat_tables(kept)
+        return whole.take(pa.array(np.argsort(whole.column("_row").to_numpy(), kind="stable"))), letters
+
+    def _pass(self, reading: str, source: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Rows that the reading vouches for, and what it leaves of the source."""
+        judged = self._judge(reading, source)
+        unread = judged.column("_verdict").to_numpy() == _UNREAD
+        if not unread.any():
+            return judged, source.slice(0, 0)
+        return judged.filter(pa.array(~unread)), source.filter(pa.array(unread))
+
+    def _alone(self, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
+        letters: dict[int, Letter] = {}
+        found: list[dict[str, object]] = []
+        good = np.zeros(source.num_rows, dtype=bool)
+        rows = source.column("_row").to_numpy()
+        values = payloads.take(pa.array(rows)).to_pylist()
+        for place, (row, payload) in enumerate(zip(rows.tolist(), values, strict=True)):
+            fields = read(self._topic, payload)
+            if isinstance(fields, Letter):
+                letters[row] = fields
+            else:
+                found.append(fields)
+                good[place] = True
+        types = {name: kind.sql for name, kind in self._topic.types}
+        read_alone = source.filter(pa.array(good))
+        for field in self._columns.schema(types):
+            read_alone = read_alone.append_column(field, pa.array([row[field.name] for row in found], field.type))
+        return self._judge("SELECT *, true AS _ok FROM source", read_alone), letters
+
+    def _judge(self, reading: str, source: pa.Table) -> pa.Table:
+        """The rows of the reading with their computed columns, digests and verdict, in the order of the source."""
+        self._cursor.register("source", source)
+        judged = run(self._cursor, _judging(self._columns, self._topic, reading))
+        self._cursor.unregister("source")
+        if not np.array_equal(judged.column("_row").to_numpy(), source.column("_row").to_numpy()):
+            judged = judged.sort_by("_row")
+        return judged
+
+
+def _judging(columns: Columns, topic: Topic, reading: str) -> str:
+    types = columns.decoded(topic)
+    declared = [name for name, _ in topic.types]
+    timed = reading
+    if "event_time" not in declared:
+        timed = f"SELECT *, {quoted(topic.event_time or 'arrived_at')} AS event_time FROM ({reading})"
+    cases = [
+        f"WHEN NOT coalesce(_ok, false) THEN {_UNREAD}",
+        f"WHEN event_time > arrived_at + to_microseconds({topic.skew_us}) THEN {_LATE}",
+    ]
+    for i, (_, condition) in enumerate(topic.checks):
+        cases.append(f"WHEN NOT coalesce(TRY({condition.text}), false) THEN {_CHECKED + i}")
+    sql = f"SELECT *, CASE {' '.join(cases)} ELSE {_GOOD} END::SMALLINT AS _verdict FROM ({timed})"
+    names = list(declared)
+    for name, item in _sql_computed(topic):
+        sql = f"SELECT *, {tried(types[name], item, topic.columns)} AS {quoted(name)} FROM ({sql})"
+        names.append(name)
+    out = ["_row", "_verdict", *(quoted(name) for name in names), "hash(_text) AS _content"]
+    if topic.id is not None:
+        sql = f"SELECT *, md5_number({quoted(topic.id)}::VARCHAR) AS _digest FROM ({sql})"
+        out += ["(_digest >> 64)::UBIGINT AS _hi", "(_digest & 18446744073709551615::UHUGEINT)::UBIGINT AS _lo"]
+    return f"SELECT {', '.join(out)} FROM ({sql})"
+
+
+def _sql_computed(topic: Topic) -> list[tuple[str, str]]:
+    """The computed columns before the first that calls a row function."""
+    out = []
+    for name, item in topic.computed:
+        if item.calls:
+            break
+        out.append((name, item.body))
+    return out
+
+
+def _rows(topic: Topic, judged: pa.Table, placed: pa.Table) -> pa.Table:
+    """Judged rows with the columns that never went through DuckDB."""
+    rows = judged.drop_columns(["_row", "_verdict"])
+    if "event_time" not in rows.column_names:
+        source = rows.column(topic.event_time) if topic.event_time else placed.column("arrived_at")
+        rows = rows.append_column("event_time", source)
+    for name in ("arrived_at", "partition", "offset", "slice"):
+        rows = rows.append_column(name, placed.column(name))
+    return rows
+
+
+def _letters(topic: Topic, judged: pa.Table, verdicts: np.ndarray, source: pa.Table) -> dict[int, Letter]:
+    """The letters of rows that were read but judged dead, by row."""
+    bad = np.flatnonzero(verdicts)
+    if not len(bad):
+        return {}
+    rows = judged.column("_row").to_numpy()[bad].tolist()
+    arrived = source.column("arrived_at").cast(pa.int64())
+    times = judged.column(topic.event_time).cast(pa.int64()) if topic.event_time else arrived
+    out = {}
+    for place, row in zip(bad.tolist(), rows, strict=True):
+        if verdicts[place] == _LATE:
+            ahead = times[place].as_py() - arrived[row].as_py()
+            out[row] = Letter(
+                "invalid_timestamp",
+                f"{topic.event_time}: {ahead / 1e6:g} s after its arrival; at most {duration(topic.skew_us)} is allowed",
+            )
+        else:
+            reason, condition = topic.checks[int(verdicts[place]) - _CHECKED]
+            out[row] = Letter(reason, f"not true: {condition.text}")
+    return out
+
+
+def _dead(logged: pa.Table, letters: dict[int, Letter]) -> pa.Table:
+    rows = sorted(letters)
+    if not rows:
+        return DEAD.empty_table()
+    taken = logged.select([n for n in DEAD.names if n in logged.column_names]).take(pa.array(rows, pa.int64()))
+    if "slice" not in taken.column_names:
+        taken = taken.append_column("slice", pa.nulls(len(rows), pa.int64()))
+    taken = taken.append_column("reason", pa.array([letters[row].reason for row in rows], pa.string()))
+    taken = taken.append_column("detail", pa.array([letters[row].detail for row in rows], pa.string()))
+    return taken.select(DEAD.names).cast(DEAD)

@@ -1,0 +1,176 @@
+"""Which rows of a finished table are wanted: conditions, order and pages, as SQL with bound values.
+
+Comparisons follow SQL: a null meets none of them, only ``is_null``. Numbers are compared as numbers and times as times,
+however the value was written; a value that cannot be one is refused before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from ...core.engine import Filter, Order, Selection
+from ...core.errors import RequestError
+from ...core.site import suggest
+from .partials import quoted
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as DuckDB holds it: UTC without saying so
+_COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+
+Parameters = dict[str, object]
+
+
+def moment(us: int) -> datetime:
+    """A time as DuckDB takes it; one beyond the years 1 to 9999 is moved to their edge."""
+    try:
+        return _EPOCH + timedelta(microseconds=us)
+    except OverflowError:
+        return datetime.min if us < 0 else datetime.max  # noqa: DTZ901 - naive, like every TIMESTAMP
+
+
+def conditions(where: Sequence[Filter], types: Mapping[str, str], prefix: str = "w") -> tuple[list[str], Parameters]:
+    """SQL conditions for filters, and the values of their parameters.
+
+    Args:
+        where: what must hold.
+        types: column -> SQL type, of every column that may be named.
+        prefix: of the parameters' names.
+
+    Raises `RequestError` for an unknown column or operator, and a value that the column's type cannot be compared with.
+    """
+    texts: list[str] = []
+    values: Parameters = {}
+    for i, item in enumerate(where):
+        name, kind = quoted(item.column), _type(item.column, types)
+        if item.op == "is_null":
+            texts.append(f"{name} IS NULL")
+        elif item.op == "not_null":
+            texts.append(f"{name} IS NOT NULL")
+        elif item.op in _COMPARISONS:
+            values[f"{prefix}{i}"] = _value(item, item.value, kind)
+            texts.append(f"{name} {item.op} ${prefix}{i}")
+        elif item.op == "in":
+            if isinstance(item.value, str) or not isinstance(item.value, Sequence | set | frozenset):
+                raise _refused(item, "a list of values", item.value)
+            each = {f"{prefix}{i}_{j}": _value(item, value, kind) for j, value in enumerate(item.value)}
+            values.update(each)
+            texts.append(f"{name} IN ({', '.join('$' + key for key in each)})" if each else "false")
+        else:
+            raise RequestError(
+                f"condition on {item.column!r}",
+                expected=f"one of {' '.join(_COMPARISONS)} in is_null not_null",
+                got=repr(item.op),
+            )
+    return texts, values
+
+
+def page(after: Sequence[object], key: Sequence[str], types: Mapping[str, str]) -> tuple[list[str], Parameters]:
+    """The condition that a row comes after one with these key values, in key order with nulls last."""
+    if len(after) != len(key):
+        raise RequestError("page", expected=f"a value for each of {', '.join(key)}", got=f"{len(after)} values")
+    values: Parameters = {}
+    choices, equal = [], ""
+    for i, (column, value) in enumerate(zip(key, after, strict=True)):
+        name = quoted(column)
+        if value is None:  # nothing comes after a null
+            equal += f"{name} IS NULL AND "
+            continue
+        values[f"a{i}"] = _value(Filter(column, "="), value, _type(column, types), any_type=True)
+        choices.append(f"{equal}({name} > $a{i} OR {name} IS NULL)")
+        equal += f"{name} = $a{i} AND "
+    return [f"({' OR '.join(choices)})" if choices else "false"], values
+
+
+def ordering(order: Sequence[Order], key: Sequence[str], types: Mapping[str, str]) -> str:
+    """An ORDER BY that leaves no tie: what was asked for, then the key; nulls last."""
+    asked = [f"{quoted(o.column)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in order if _type(o.column, types)]
+    named = {o.column for o in order}
+    rest = [f"{quoted(column)} ASC NULLS LAST" for column in key if column not in named]
+    return f"ORDER BY {', '.join([*asked, *rest])}"
+
+
+def finish(selection: Selection, types: Mapping[str, str], key: Sequence[str], time: str | None) -> tuple[str, Parameters]:
+    """Everything behind the FROM: range of the time column, where, page, order and limit; and the parameters."""
+    texts, values = [], Parameters()
+    ranged = selection.lower_us is not None or selection.upper_us is not None
+    if ranged and time is None:
+        raise RequestError("range", expected="none: the rows have no time", remedy="leave the range away")
+    if selection.lower_us is not None and time is not None:
+        texts.append(f"{quoted(time)} >= $lower")
+        values["lower"] = moment(selection.lower_us)
+    if selection.upper_us is not None and time is not None:
+        texts.append(f"{quoted(time)} < $upper")
+        values["upper"] = moment(selection.upper_us)
+    more, bound = conditions(selection.where, types)
+    texts, values = texts + more, values | bound
+    if selection.after:
+        if selection.order:
+            raise RequestError("page", expected="no order: pages follow the key", got="an order and after")
+        more, bound = page(selection.after, key, types)
+        texts, values = texts + more, values | bound
+    text = f" WHERE {' AND '.join(texts)}" if texts else ""
+    text += f" {ordering(selection.order, key, types)}"
+    if selection.limit is not None:
+        if selection.limit < 0:
+            raise RequestError("limit", expected="0 or more", got=str(selection.limit))
+        text += " LIMIT $limit"
+        values["limit"] = selection.limit
+    return text, values
+
+
+def _type(column: str, types: Mapping[str, str]) -> str:
+    if column not in types:
+        raise RequestError(
+            f"column {column!r}", kind="unknown", expected="a column of the answer", remedy=suggest(column, types)
+        )
+    return types[column]
+
+
+def _refused(item: Filter, expected: str, got: object) -> RequestError:
+    return RequestError(f"condition {item.column} {item.op}", expected=expected, got=repr(got))
+
+
+def _value(item: Filter, value: object, kind: str, *, any_type: bool = False) -> object:
+    """The value as its column is compared with it."""
+    if value is None:
+        raise _refused(item, "a value; for nulls use is_null or not_null", value)
+    try:
+        if kind in _NUMBERS or kind.startswith("DECIMAL"):
+            return _number(value)
+        if kind in ("DOUBLE", "FLOAT"):
+            return float(_number(value))
+        if kind.startswith("TIMESTAMP"):
+            return _moment(value)
+        if kind == "DATE":
+            return value if type(value) is date else date.fromisoformat(str(value))
+    except (ValueError, InvalidOperation):
+        raise _refused(item, f"a value of type {kind.lower()}", value) from None
+    if kind == "BOOLEAN" and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    if kind == "VARCHAR" and isinstance(value, str):
+        return value
+    if any_type and kind not in ("BOOLEAN", "VARCHAR"):
+        return value
+    raise _refused(item, f"a value of type {kind.lower()}", value)
+
+
+def _number(value: object) -> int | Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        raise ValueError
+    number = value if isinstance(value, int) else Decimal(repr(value) if isinstance(value, float) else value)
+    if isinstance(number, Decimal):
+        if not number.is_finite():
+            raise ValueError
+        return int(number) if number == number.to_integral_value() else number
+    return number
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return moment(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a naive time is UTC here
+    read = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return read if read.tzinfo is None else read.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,291 @@
+"""Windows, composed of cells in SQL.
+
+    cells ── keyed ──────────── placed ──────────────────────────── merged
+    as     by the view's        tumbling, calendar: in one window   one row a window and key,
+    held   dimensions           hopping: in each that holds it      with its partials
+                                session: in the island it is on
+                                running: at its boundary, summed with all before
+                                all time: in the only one
+
+The **range law** is kept here. A read of the windows that start in [$least, $below) leaves a cell unread only if no such
+window holds it, and drops a window that starts outside even if cells of it were read:
+
+    tumbling, hopping, calendar    panes in [$least, $below + size)
+    session                        all fragments of the keys that have one in [$least, $below): a session starts with one
+    running                        all panes before the last boundary, those before the first boundary as one
+    all time                       no range
+
+A running key has a row at each boundary from its first record to ``$last``. With ``expire`` it begins anew when a pane
+starts more than that after the one before, and has no row at a boundary while the pane that ends there starts more than
+that after its newest: silence is measured between panes.
+
+Parameters of the SQL: ``$least`` and ``$below``; for running windows also ``$first`` and ``$last``, the boundaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ...core.view import CellSpec, View
+from ...core.window import Window
+from . import partials
+from .partials import quoted
+
+BLOCK = 64
+"""Prefixes are summed in blocks: a key with m changes costs 64·m/2 + (m/64)²/2 additions instead of m²/2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the cells of a spec are read.
+
+    Args:
+        spec: of the cells.
+        tables: SQL names, or subqueries in parentheses, of relations that have the cells' columns.
+        scope: conditions on a cell that say which cells there are at all.
+        where: conditions on a cell that only spare reading what the view will not need.
+        calendar: SQL name of the relation (unit, pane, window_start, window_end).
+        prefix: of the names of the common table expressions.
+        extra: dimensions of the cells that are not the view's, such as the value of a top.
+        keep: partial columns wanted in the end; None: all.
+    """
+
+    spec: CellSpec
+    tables: Sequence[str]
+    scope: Sequence[str] = ()
+    where: Sequence[str] = ()
+    calendar: str = "calendar"
+    prefix: str = ""
+    extra: Sequence[str] = ()
+    keep: Collection[str] | None = None
+
+    def scan(self, columns: Sequence[str], where: Sequence[str]) -> str:
+        """SQL of the held cells that meet the conditions."""
+        condition = f" WHERE {' AND '.join(where)}" if where else ""
+        return " UNION ALL ".join(f"SELECT {', '.join(columns)} FROM {table}{condition}" for table in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which parameters a read is given: ``$least`` (and ``$first``), ``$below``, ``$last``."""
+
+    lower: bool = False
+    upper: bool = False
+    upto: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Common table expressions, (name, SELECT), the last of them with one row a window and key.
+
+    Args:
+        steps: the expressions.
+        time: columns that identify a window among the rows of a key.
+        end: SQL of window_end; None for running windows, whose states hold from ``_b`` to before ``_stop``.
+    """
+
+    steps: tuple[tuple[str, str], ...]
+    time: tuple[str, ...] = ("window_start",)
+    end: str | None = "window_end"
+
+    @property
+    def name(self) -> str:
+        return self.steps[-1][0]
+
+
+def compose(view: View, source: Source, bounds: Bounds) -> Merged:
+    """SQL that composes the view's windows from cells."""
+    composer = _Composer(view, source, bounds)
+    match view.frame.kind:
+        case "tumbling" | "hopping":
+            merged = composer.fixed()
+        case "calendar":
+            merged = composer.calendar()
+        case "session":
+            merged = composer.sessions()
+        case "running":
+            merged = composer.running()
+        case "all":
+            merged = composer.all_time()
+    return Merged(((composer.name("keyed"), composer.keyed()), *merged.steps), merged.time, merged.end)
+
+
+def spread(view: View, source: str) -> str:
+    """SQL that gives each state of a running key its rows: the boundaries from ``_b`` to before ``_stop``."""
+    every = _interval(view.frame.every_us)
+    return (
+        f"SELECT _boundary - {every} AS window_start, _boundary AS window_end, * EXCLUDE (_boundary)"
+        f" FROM (SELECT *, unnest(range(_b, _stop, {every})) AS _boundary FROM {source})"
+    )
+
+
+def _interval(us: int) -> str:
+    return f"to_microseconds({us})"
+
+
+def _step(frame: Window, time: str = "pane") -> str:
+    """The start of the hop, or the boundary, at or before a pane."""
+    return f"time_bucket({_interval(frame.every_us)}, {time}, make_timestamp({frame.origin_us}))"
+
+
+@dataclass(frozen=True, slots=True)
+class _Composer:
+    view: View
+    source: Source
+    bounds: Bounds
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        return tuple(quoted(d.name) for d in self.view.by)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (*self.by, *map(quoted, self.source.extra))
+
+    def name(self, step: str) -> str:
+        return self.source.prefix + step
+
+    def keyed(self) -> str:
+        spec, through = self.source.spec, self.view.through
+        time = ["pane", "pane_end"] if spec.pane.kind == "session" else ["pane"]
+        values = partials.partial_names(spec)
+        own = [quoted(d.name) for d in spec.dimensions]
+        read = [*own, *time, *values] if through else [*self.keys, *time, *values]
+        scan = self.source.scan(read, [*self.source.scope, *self.source.where])
+        if through is None:
+            return scan
+        columns = [f"{'c' if name in own else 't'}.{name}" for name in self.keys]
+        columns += [f"c.{name}" for name in (*time, *values)]
+        same = [f"c.{quoted(d.name)} IS NOT DISTINCT FROM t.{quoted(d.name)}" for d in through.by]
+        return f"SELECT {', '.join(columns)} FROM ({scan}) c LEFT JOIN through t ON {' AND '.join(same) or 'true'}"
+
+    def merge(self, time: Sequence[str], source: str, more: Sequence[str] = (), *, final: bool = False) -> str:
+        """One row for each value of ``time`` and the keys, partials added up; ``more`` are further aggregates."""
+        keep = self.source.keep if final else None
+        pairs = zip(
+            partials.partial_names(self.source.spec), partials.merge_columns(self.source.spec), strict=True
+        )
+        merges = [column for name, column in pairs if keep is None or name in keep]
+        by = [*time, *self.keys]
+        return f"SELECT {', '.join([*by, *more, *merges])} FROM {source} GROUP BY {', '.join(by)}"
+
+    def in_range(self, column: str = "window_start") -> str:
+        held = [f"{column} >= $least"] * self.bounds.lower + [f"{column} < $below"] * self.bounds.upper
+        return f" WHERE {' AND '.join(held)}" if held else ""
+
+    def over(self, aggregate: str, frame: str) -> str:
+        """A window function over the panes of a key. Panes that are equal see the same rows, whatever their order."""
+        by = f"PARTITION BY {', '.join(self.by)} " if self.by else ""
+        return f"{aggregate} OVER ({by}ORDER BY pane RANGE {frame})"
+
+    def islands(self, source: str, end: str, apart: str, start: str) -> str:
+        """Cells with the ``start`` of the island each is on: a new one begins where ``apart`` holds for _before."""
+        earlier = self.over(f"max({end})", "BETWEEN UNBOUNDED PRECEDING AND to_microseconds(1) PRECEDING")
+        marked = f"(SELECT *, {earlier} AS _before FROM {source})"
+        first = f"CASE WHEN _before IS NULL OR {apart} THEN pane END"
+        begun = self.over(f"max({first})", "BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")
+        return f"(SELECT *, {begun} AS {start} FROM {marked})"
+
+    def all_time(self) -> Merged:
+        placed = f"(SELECT NULL::TIMESTAMP AS window_start, * FROM {self.name('keyed')})"
+        merged = (self.name("merged"), self.merge(("window_start",), placed, final=True))
+        return Merged((merged,), end="NULL::TIMESTAMP")
+
+    def fixed(self) -> Merged:
+        frame, start = self.view.frame, _step(self.view.frame)
+        if frame.kind == "hopping":
+            # The starts at or before a pane, back to the first whose window ends by then.
+            ended = f"pane - {_interval(frame.size_us)}"
+            start = f"unnest(range({start}, {ended}, {_interval(-frame.every_us)}))"
+        elif frame.size_us == self.source.spec.pane.pane_us:
+            start = "pane"
+        placed = f"(SELECT {start} AS window_start, * FROM {self.name('keyed')})"
+        if self.in_range():
+            placed = f"(SELECT * FROM {placed}{self.in_range()})"
+        merged = (self.name("merged"), self.merge(("window_start",), placed, final=True))
+        return Merged((merged,), end=f"window_start + {_interval(frame.size_us)}")
+
+    def calendar(self) -> Merged:
+        placed = (
+            f"(SELECT u.window_start, u.window_end, k.* FROM {self.name('keyed')} k JOIN {self.source.calendar} u"
+            f" ON u.unit = '{self.view.frame.unit}' AND u.pane = k.pane{self.in_range('u.window_start')})"
+        )
+        return Merged(((self.name("merged"), self.merge(("window_start", "window_end"), placed, final=True)),))
+
+    def sessions(self) -> Merged:
+        keyed, gap = self.name("keyed"), _interval(self.view.frame.size_us)
+        if self.in_range():
+            starting = f"SELECT DISTINCT {', '.join(self.by) or '1'} FROM {keyed}{self.in_range('pane')}"
+            same = [f"k.{column} IS NOT DISTINCT FROM s.{column}" for column in self.by]
+            keyed = f"(SELECT k.* FROM {keyed} k SEMI JOIN ({starting}) s ON {' AND '.join(same) or 'true'})"
+        placed = self.islands(keyed, "pane_end", f"pane >= _before + {gap}", "window_start")
+        if self.in_range():
+            placed = f"(SELECT * FROM {placed}{self.in_range()})"
+        end = f"max(pane_end) + {gap} AS window_end"
+        return Merged(((self.name("merged"), self.merge(("window_start",), placed, (end,), final=True)),))
+
+    def running(self) -> Merged:
+        """Prefix sums over the boundaries at which a key changes, in two levels: within blocks, and over blocks."""
+        n, by, extra = self.name, self.by, tuple(map(quoted, self.source.extra))
+        values = partials.partial_names(self.source.spec)
+        group = (*by, "_chain")
+        changes = self.merge(("_chain", "_b"), self._placed(), ("max(pane) AS _newest",))
+        order = f"PARTITION BY {', '.join(group)} ORDER BY _b"
+        numbered = (
+            f"SELECT *, _i // {BLOCK} AS _block FROM"
+            f" (SELECT *, dense_rank() OVER ({order}) - 1 AS _i FROM ({changes}))"
+        )
+        next_by = f"PARTITION BY {', '.join(by)} " if by else ""
+        states = (
+            f"SELECT *, {self._stop(f'lead(_b) OVER ({next_by}ORDER BY _b, _chain)')} AS _stop FROM"
+            f" (SELECT {', '.join(group)}, _b, _i, _block, max(_newest) AS _newest FROM {n('numbered')}"
+            f" GROUP BY {', '.join(group)}, _b, _i, _block)"
+        )
+        same = " AND ".join(f"a.{column} IS NOT DISTINCT FROM z.{column}" for column in group)
+        columns = ", ".join([*(f"z.{c}" for c in group), *(f"a.{c}" for c in (*extra, *values))])
+        blocks = self.merge(("_chain", "_block"), n("numbered"))
+        earlier = (
+            f"(SELECT {columns}, z._block FROM (SELECT DISTINCT {', '.join(group)}, _block FROM {n('numbered')}) z"
+            f" JOIN {n('blocks')} a ON {same} AND a._block < z._block)"
+        )
+        pieces = (
+            f"(SELECT {columns}, z._b, z._stop FROM {n('states')} z JOIN {n('numbered')} a"
+            f" ON {same} AND a._block = z._block AND a._i <= z._i UNION ALL"
+            f" SELECT {columns}, z._b, z._stop FROM {n('states')} z JOIN {n('earlier')} a"
+            f" ON {same} AND a._block = z._block)"
+        )
+        steps = (
+            (n("numbered"), numbered),
+            (n("states"), states),
+            (n("blocks"), blocks),
+            (n("earlier"), self.merge(("_chain", "_block"), earlier)),
+            (n("merged"), self.merge(("_chain", "_b", "_stop"), pieces, final=True)),
+        )
+        return Merged(steps, ("_chain", "_b"), None)
+
+    def _placed(self) -> str:
+        """Cells with ``_b``, the first boundary asked for that sums them, and ``_chain``, where their key began."""
+        boundary = f"{_step(self.view.frame)} + {_interval(self.view.frame.every_us)}"
+        if self.bounds.lower:
+            boundary = f"greatest({boundary}, $first)"
+        keyed, expire = self.name("keyed"), self.view.expire_us
+        chained = f"(SELECT *, NULL::TIMESTAMP AS _chain FROM {keyed})"
+        if expire:
+            chained = self.islands(keyed, "pane", f"pane > _before + {_interval(expire)}", "_chain")
+        return f"(SELECT {boundary} AS _b, * FROM {chained})"
+
+    def _stop(self, following: str) -> str:
+        """The first boundary at which a state does not hold any more, or a time between it and the one before."""
+        every = _interval(self.view.frame.every_us)
+        last = "$last"
+        if not self.bounds.upto:
+            cells = self.source.scan(["pane"], self.source.scope)
+            last = f"(SELECT {_step(self.view.frame, 'max(pane)')} + {every} FROM ({cells}))"
+        stops = [f"coalesce({following}, {last} + {every})", f"{last} + {every}"]
+        if self.bounds.upper:
+            stops.append(f"$below + {every}")
+        if self.view.expire_us:
+            silence = self.view.expire_us + self.source.spec.pane.pane_us
+            stops.append(f"_newest + {_interval(silence + 1)}")
+        return f"least({', '.join(stops)})"

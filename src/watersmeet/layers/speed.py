@@ -1,0 +1,260 @@
+"""The speed layer: owns the log beyond the last epoch that a run covers, and keeps it fresh.
+
+One speed layer a topic commits, the one that holds the lease; an older one is fenced by the generation in its first
+commit after the new one began. What a commit makes durable (cells, ids, dead letters, ledger, frontier) is one change
+of the manifest: a crash before it leaves nothing, a crash after it leaves all of it.
+
+The layer also closes epochs (by age, slices or records), merges its blocks so that a read stays cheap, and moves the
+watermark on when every partition is idle. The memory of ids is private to the process and rebuilt from the ids of
+sealed epochs and live slices, which neither retirement nor sweeping touches.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from watersmeet.core import failpoint, manifest
+from watersmeet.core.applied import Work
+from watersmeet.core.clock import Clock
+from watersmeet.core.engine import Absorbed, Engine
+from watersmeet.core.errors import ConflictError
+from watersmeet.core.frontier import Frontier, size
+from watersmeet.core.log import Log
+from watersmeet.core.manifest import Block, Manifest
+from watersmeet.core.runner import Runner, Turn
+from watersmeet.core.state import Blob, State
+from watersmeet.core.watermark import watermark_us
+
+failpoint.declare(
+    "speed.lease.after", "speed.commit.before", "speed.commit.after", "speed.roll.before", "speed.roll.after"
+)
+failpoint.declare("speed.compact.before", "speed.compact.after")
+log = logging.getLogger(__name__)
+
+MAX_BLOCKS = 32
+MERGE_BLOCKS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """When the open epoch is sealed: whichever comes first.
+
+    Args:
+        seconds: after its first commit, in the clock's seconds.
+        slices: in it.
+        records: in it.
+    """
+
+    seconds: float = 600.0
+    slices: int = 512
+    records: int = 5_000_000
+
+
+class Speed:
+    """Absorbs one topic.
+
+    Args:
+        topic: its name.
+        applied: what to do; asked at the start and when a commit was refused because declarations changed. It raises
+            `PendingError` while nobody may commit.
+        state, runner, engine, source, clock: the ports.
+        holder: who asks for the lease; shown in errors and status.
+        roll: when epochs are sealed.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        applied: Callable[[], Work],
+        state: State,
+        runner: Runner,
+        engine: Engine,
+        source: Log,
+        clock: Clock,
+        *,
+        holder: str = "",
+        roll: Roll | None = None,
+    ) -> None:
+        self._name, self._applied, self._state, self._runner = topic, applied, state, runner
+        self._engine, self._log, self._clock = engine, source, clock
+        self._holder, self._roll = holder or uuid.uuid4().hex[:12], roll or Roll()
+        self._ids = engine.ids()
+        self._epoch_began_us: int | None = None
+        self._turn: Turn
+        self._declaration = 0
+        self._m: Manifest
+
+    def run(self, stop: threading.Event) -> None:
+        """Take the lease and absorb until ``stop`` is set.
+
+        Raises `ConflictError` when another speed layer has taken over, `GapError` when unread records are gone.
+        """
+        self._m = self._state.change(self._name, lambda m: manifest.lease(m, self._holder))
+        failpoint.hit("speed.lease.after")
+        if not self._wait_for_ids(stop):
+            return
+        self._take_declarations()
+        log.info("absorbing %s from %s as generation %d", self._name, self._m.frontier, self._m.generation)
+        self._runner.stream(lambda: self._turn, self._m.frontier, self._ids.lookup, self._commit, stop)
+
+    def _wait_for_ids(self, stop: threading.Event) -> bool:
+        """Load the remembered ids; an epoch sealed without a speed layer must be published first."""
+        while any(e.unabsorbed and not e.owner for e in self._m.epochs):
+            log.info("waiting for the batch layer to publish an epoch of %s", self._name)
+            if stop.wait(0.5):
+                return False
+            self._m = self._state.manifest(self._name)
+        owners = [e.owner for e in self._m.epochs if e.owner]
+        taken_over = {e.number for e in self._m.epochs if e.owner}
+        owners += [s.attempt for s in self._m.slices if s.epoch not in taken_over]
+        for kept in self._state.load(self._name, "ids", owners).values():
+            self._ids.add(kept)
+        return True
+
+    def _take_declarations(self) -> None:
+        self._declaration, topic, specs = self._applied()
+        self._turn = Turn(topic, specs, self._m.watermark_us)
+
+    def _commit(self, absorbed: Absorbed) -> Frontier:
+        """List one slice; returns where to go on from."""
+        mark = self._watermark(absorbed)
+        if absorbed.lower == absorbed.upper and not self._is_waited_for(mark):
+            self._roll_if_due()
+            return self._m.frontier
+        attempt = uuid.uuid4().hex
+        commit = self._as_commit(attempt, absorbed, mark)
+        blobs = [Blob(f"cells:{fp}", attempt, lifted.cells) for fp, lifted in absorbed.cells.items()]
+        blobs += [Blob("ids", attempt, absorbed.kept), Blob("dead", attempt, absorbed.dead)]
+        failpoint.hit("speed.commit.before")
+        try:
+            self._m = self._state.change(self._name, lambda m: manifest.commit(m, commit), blobs)
+        except ConflictError:
+            return self._after_conflict(commit)
+        failpoint.hit("speed.commit.after")
+        self._ids.add(absorbed.kept)
+        if self._epoch_began_us is None:
+            self._epoch_began_us = self._clock.now_us()
+        self._turn = Turn(self._turn.topic, self._turn.specs, self._m.watermark_us)
+        self._forget_ids()
+        self._roll_if_due()
+        self._compact_if_due()
+        return self._m.frontier
+
+    def _as_commit(self, attempt: str, absorbed: Absorbed, mark: int | None) -> manifest.Commit:
+        partitions = range(len(absorbed.upper))
+        return manifest.Commit(
+            attempt,
+            self._m.generation,
+            self._declaration,
+            absorbed.lower,
+            absorbed.upper,
+            frozenset(absorbed.cells),
+            absorbed.ledger,
+            mark,
+            tuple(absorbed.newest.get(p) for p in partitions),
+            tuple(absorbed.arrivals.get(p) for p in partitions),
+        )
+
+    def _after_conflict(self, commit: manifest.Commit) -> Frontier:
+        """Go on from the newest manifest if the lease is still ours; a slice under old declarations is computed again."""
+        newest = self._state.manifest(self._name)
+        if newest.generation != commit.generation:
+            raise ConflictError(
+                f"speed lease of topic {self._name}",
+                expected=f"generation {commit.generation}",
+                got=f"generation {newest.generation}, held by {newest.holder}",
+                remedy="another speed layer has taken over; this one stops",
+            )
+        self._m = newest
+        self._take_declarations()
+        return newest.frontier
+
+    def _watermark(self, absorbed: Absorbed) -> int | None:
+        topic, m = self._turn.topic, self._m
+        end = self._log.end(self._name)
+        return watermark_us(
+            [_greatest(m.event_times[p], absorbed.newest.get(p)) for p in range(len(m.frontier))],
+            [_greatest(m.arrivals[p], absorbed.arrivals.get(p)) for p in range(len(m.frontier))],
+            [more > upper for more, upper in zip(end, absorbed.upper, strict=True)],
+            lateness_us=topic.lateness_us,
+            idle_us=topic.idle_us,
+            now_us=self._clock.now_us(),
+        )
+
+    def _is_waited_for(self, mark: int | None) -> bool:
+        """True if an empty slice is worth a commit: some window of accepted records is not final yet and would be nearer."""
+        newest = max((t for t in self._m.event_times if t is not None), default=None)
+        if mark is None or newest is None or (self._m.watermark_us is not None and mark <= self._m.watermark_us):
+            return False
+        longest = max((spec.pane.size_us or spec.pane.every_us for spec in self._turn.specs), default=0)
+        return self._m.watermark_us is None or self._m.watermark_us < newest + longest
+
+    def _roll_if_due(self) -> None:
+        mine = [s for s in self._m.slices if s.epoch == self._m.open_epoch]
+        if not mine:
+            self._epoch_began_us = None
+            return
+        if self._epoch_began_us is None:
+            self._epoch_began_us = self._clock.now_us()
+        due = (
+            self._clock.now_us() - self._epoch_began_us >= self._roll.seconds * 1e6
+            or len(mine) >= self._roll.slices
+            or size(mine[0].lower, mine[-1].upper) >= self._roll.records
+        )
+        if due:
+            failpoint.hit("speed.roll.before")
+            now_us = self._clock.now_us()
+            self._m = self._state.change(self._name, lambda m: manifest.roll(m, now_us))
+            failpoint.hit("speed.roll.after")
+            self._epoch_began_us = None
+
+    def _compact_if_due(self) -> None:
+        """Merge neighbours of about equal length, so that few blocks remain and each cell is rewritten seldom."""
+        mine = [b for b in self._m.blocks if b.epoch == self._m.open_epoch]
+        group = _mergeable(mine)
+        if not group:
+            return
+        owners, owner = [b.owner for b in group], uuid.uuid4().hex
+        failpoint.hit("speed.compact.before")
+        blobs = []
+        for spec in self._turn.specs:
+            kind = f"cells:{spec.fingerprint}"
+            if spec.fingerprint in group[0].fingerprints:
+                cells = list(self._state.load(self._name, kind, owners).values())
+                blobs.append(Blob(kind, owner, self._engine.merge(spec, cells)))
+        if {b.kind.removeprefix("cells:") for b in blobs} != group[0].fingerprints:
+            return  # some cells belong to declarations that are gone: their epoch ends at the roll anyway
+        self._m = self._state.change(self._name, lambda m: manifest.compact_blocks(m, owners, owner), blobs)
+        failpoint.hit("speed.compact.after")
+
+    def _forget_ids(self) -> None:
+        known = [a for a in self._m.arrivals if a is not None]
+        if known and len(known) == len(self._m.arrivals) and self._m.next_sequence % 256 == 0:
+            self._ids.purge(min(known) - self._turn.topic.horizon_us)
+
+
+def _mergeable(blocks: list[Block]) -> list[Block]:
+    """The last `MERGE_BLOCKS` neighbours of one length class, or everything when there are too many."""
+    if len(blocks) > MAX_BLOCKS:
+        return blocks if len({b.fingerprints for b in blocks}) == 1 else []
+    tail: list[Block] = []
+    for block in reversed(blocks):
+        same = not tail or (
+            _length_class(block) == _length_class(tail[0]) and block.fingerprints == tail[0].fingerprints
+        )
+        if not same:
+            break
+        tail.insert(0, block)
+    return tail if len(tail) >= MERGE_BLOCKS else []
+
+
+def _length_class(block: Block) -> int:
+    return (block.last - block.first + 1).bit_length() // 4
+
+
+def _greatest(a: int | None, b: int | None) -> int | None:
+    return max((x for x in (a, b) if x is not None), default=None)

@@ -1,0 +1,1 @@
+"""For users: test declarations by example, and torture the examples."""

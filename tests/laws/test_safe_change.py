@@ -1,0 +1,144 @@
+"""The law of safe change: whatever is applied, rolled back, crashed or raced, every served name answers like a loop
+over all absorbed records by one topic version, and in the end what is applied is what is served."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import watersmeet as wm
+from tests.layers.plan.world import Crash, World, crash_at, topic
+from watersmeet.core.declarations import Declarations, collect
+from watersmeet.core.errors import RequestError
+from watersmeet.core.manifest import Commit, Published
+from watersmeet.layers import plan as planning
+
+pytestmark = pytest.mark.unit
+
+EXAMPLES = 1500 if os.environ.get("WATERSMEET_PROVE") else 80
+CHECKS = ("", "v % 2 = 0", "v % 3 = 0")
+TOPICS = ("left", "right")
+
+# One variant: (check of each topic, lower bound of each sum, column's name, lateness, is the right topic there).
+variants = st.tuples(
+    st.sampled_from(CHECKS),
+    st.sampled_from(CHECKS),
+    st.sampled_from((0, 4)),
+    st.sampled_from((0, 4)),
+    st.sampled_from("st"),
+    st.sampled_from(("10m", "1h")),
+    st.integers(0, 4).map(bool),
+)
+
+
+@cache
+def declare(variant: tuple[str, str, int, int, str, str, bool]) -> Declarations:
+    left_check, right_check, left_least, right_least, column, lateness, both = variant
+    topics = [topic("left", left_check, lateness=lateness), topic("right", right_check)]
+    views = [
+        wm.View(f"sum_{t.name}", topic=t, measures={column: wm.sum("v", where=f"v > {least}")})
+        for t, least in zip(topics, (left_least, right_least), strict=True)
+    ]
+    if not both:
+        return collect(views[:1])
+    sql = f"select a.{column} as a, b.{column} as b from a, b"
+    return collect([*views, wm.Query("both", inputs={"a": views[0], "b": views[1]}, key=["a"], sql=sql)])
+
+
+places = st.sampled_from(TOPICS)
+steps = st.one_of(
+    st.tuples(st.just("append"), places, st.lists(st.tuples(st.integers(0, 8), st.integers(0, 12)), max_size=6)),
+    st.tuples(st.sampled_from(["absorb", "slice", "commit", "roll", "archive", "compute", "publish"]), places),
+    st.tuples(st.just("batch"), places),
+    st.tuples(st.just("swap"), st.integers(0, 20)),
+    st.tuples(st.just("apply"), variants, st.integers(0, 40)),
+    st.tuples(st.just("rollback"), st.integers(0, 20)),
+    st.tuples(st.just("wait"), st.sampled_from([60.0, 50_000.0])),
+)
+
+
+class Run:
+    """Plays steps in a world; slices and publications may wait while other things happen."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.slices: dict[str, Commit | None] = {}
+        self.publications: dict[str, Published | None] = {}
+
+    def play(self, step: tuple[object, ...]) -> None:
+        world, kind, name = self.world, step[0], str(step[1])
+        known = name in world.applied.declarations.topics
+        match step:
+            case ("append", _, list(items)):
+                world.append(*items, name=name)
+            case ("apply", tuple(variant), int(hit)):
+                self._crashing(hit, lambda: world.apply(declare(variant)))
+            case ("swap", int(hit)):
+                self._crashing(hit, world.swap)
+            case ("rollback", int(hit)):
+                self._crashing(hit, self._roll_back)
+            case ("wait", float(seconds)):
+                world.clock.advance(seconds)
+            case ("commit", _):
+                world.commit(name, self.slices.pop(name, None))
+            case ("publish", _):
+                world.publish(name, self.publications.pop(name, None))
+            case (str(), _) if known:
+                self._work(str(kind), name)
+
+    def _work(self, kind: str, name: str) -> None:
+        world = self.world
+        match kind:
+            case "slice":
+                self.slices[name] = world.slice_of(name)
+            case "compute":
+                self.publications[name] = world.publication(name)
+            case "absorb":
+                world.absorb(name)
+            case "roll":
+                world.roll(name)
+            case "archive":
+                world.archive(name)
+            case "batch":
+                world.batch(name)
+
+    def _roll_back(self) -> None:
+        try:
+            planning.rollback(self.world.state, self.world.clock, {})
+        except RequestError as error:
+            assert error.kind == "gone"
+
+    def _crashing(self, hit: int, act: object) -> None:
+        try:
+            with crash_at(hit):
+                act()  # type: ignore[operator]
+        except Crash:
+            pass
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(variants, st.lists(steps, max_size=40), variants)
+def test_every_answer_is_that_of_one_version_over_all_records(
+    tmp_path: Path, first: tuple[str, str, int, int, str, str, bool], played: list[tuple[object, ...]], last: tuple
+) -> None:
+    world = World(Path(mkdtemp(dir=tmp_path)))
+    try:
+        world.apply(declare(first))
+        run = Run(world)
+        for step in played:
+            run.play(step)
+            world.check()
+        world.apply(declare(last))
+        world.check()
+        world.settle()
+        world.check()
+        assert world.applied.pending == ()
+        assert set(world.catalogue.served) == set(declare(last).readables)
+    finally:
+        world.close()
