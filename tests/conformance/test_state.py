@@ -185,7 +185,7 @@ def test_changes_from_many_sides_follow_one_another(open_state: Open) -> None:
         for _ in range(15):
             handle.change(TOPIC, lambda m: lease(m, "x"))
 
-    _together(*(lambda handle=handle: work(handle) for handle in (*handles, handles[0])))  # type: ignore[misc]  # bound
+    _together(*(lambda handle=handle: work(handle) for handle in (*handles, handles[0])))
     for handle in handles:
         m = handle.manifest(TOPIC)
         assert (m.version - start.version, m.generation - start.generation) == (60, 60)
@@ -325,7 +325,7 @@ def test_values_compared_and_set_from_many_sides_lose_nothing(open_state: Open) 
             except ConflictError:
                 continue
 
-    _together(*(lambda handle=handle: work(handle) for handle in handles))  # type: ignore[misc]  # bound
+    _together(*(lambda handle=handle: work(handle) for handle in handles))
     value = handles[1].get("positions", "n")
     assert value is not None
     assert value.data == b"60"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +38,7 @@ from watersmeet.core.manifest import (
     roll,
     seal,
 )
-from watersmeet.core.state import Blob
+from watersmeet.core.state import Blob, State
 
 from .changes import TOPIC, blobs, chunk, contents, listed, published, slice_
 from .implementations import STATES
@@ -73,7 +72,7 @@ class Model(RuleBasedStateMachine):
     def newest(self) -> Manifest:
         return self.history[-1][1] if self.history else Manifest(TOPIC)
 
-    def _open(self):  # type: ignore[no-untyped-def]  # hypothesis would take an annotated method's type for a bundle's
+    def _open(self) -> State:
         return self.stack.enter_context(STATES[self.implementation](self.directory, self.clock))
 
     def _fresh(self, prefix: str) -> str:
@@ -254,9 +253,8 @@ class Model(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("name", STATES)
 def test_a_state_behaves_like_its_model(name: str) -> None:
-    machine: Callable[[], Model] = type("Model", (Model,), {"implementation": name})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it untyped
-        machine,
+    run_state_machine_as_test(
+        type("Model", (Model,), {"implementation": name}),
         settings=settings(
             max_examples=60,
             stateful_step_count=40,

@@ -4,6 +4,8 @@ over all absorbed records by one topic version, and in the end what is applied i
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import watersmeet as wm
-from tests.layers.plan.world import Crash, World, crash_at, topic
+from tests.layers.plan.world import Crash, Item, World, crash, interrupted, topic
 from watersmeet.core.declarations import Declarations, collect
-from watersmeet.core.errors import RequestError
+from watersmeet.core.errors import ConflictError, RequestError
 from watersmeet.core.manifest import Commit, Published
 from watersmeet.layers import plan as planning
 
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.unit
 EXAMPLES = 1500 if os.environ.get("WATERSMEET_PROVE") else 80
 CHECKS = ("", "v % 2 = 0", "v % 3 = 0")
 TOPICS = ("left", "right")
+Variant = tuple[str, str, int, int, str, str, bool]
 
 # One variant: (check of each topic, lower bound of each sum, column's name, lateness, is the right topic there).
 variants = st.tuples(
@@ -38,7 +41,7 @@ variants = st.tuples(
 
 
 @cache
-def declare(variant: tuple[str, str, int, int, str, str, bool]) -> Declarations:
+def declare(variant: Variant) -> Declarations:
     left_check, right_check, left_least, right_least, column, lateness, both = variant
     topics = [topic("left", left_check, lateness=lateness), topic("right", right_check)]
     views = [
@@ -52,13 +55,19 @@ def declare(variant: tuple[str, str, int, int, str, str, bool]) -> Declarations:
 
 
 places = st.sampled_from(TOPICS)
+items = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 12)), min_size=1, max_size=6)
+others = st.one_of(
+    st.tuples(st.sampled_from(["commit", "absorb", "batch"]), places), st.tuples(st.just("apply"), variants)
+)
+# At which failpoint something else happens, and what; nothing where there is no such failpoint, a crash for None.
+interruptions = st.tuples(st.one_of(st.just(99), st.integers(0, 30)), st.one_of(st.none(), others))
 steps = st.one_of(
-    st.tuples(st.just("append"), places, st.lists(st.tuples(st.integers(0, 8), st.integers(0, 12)), max_size=6)),
-    st.tuples(st.sampled_from(["absorb", "slice", "commit", "roll", "archive", "compute", "publish"]), places),
-    st.tuples(st.just("batch"), places),
-    st.tuples(st.just("swap"), st.integers(0, 20)),
-    st.tuples(st.just("apply"), variants, st.integers(0, 40)),
-    st.tuples(st.just("rollback"), st.integers(0, 20)),
+    st.tuples(st.just("append"), places, items),
+    st.tuples(st.sampled_from(["absorb", "absorb", "slice", "commit", "roll"]), places),
+    st.tuples(st.sampled_from(["batch", "batch", "archive", "compute", "publish"]), places),
+    st.tuples(st.just("swap"), interruptions),
+    st.tuples(st.just("apply"), variants, interruptions),
+    st.tuples(st.just("rollback"), interruptions),
     st.tuples(st.just("wait"), st.sampled_from([60.0, 50_000.0])),
 )
 
@@ -77,12 +86,14 @@ class Run:
         match step:
             case ("append", _, list(items)):
                 world.append(*items, name=name)
-            case ("apply", tuple(variant), int(hit)):
-                self._crashing(hit, lambda: world.apply(declare(variant)))
-            case ("swap", int(hit)):
-                self._crashing(hit, world.swap)
-            case ("rollback", int(hit)):
-                self._crashing(hit, self._roll_back)
+            case ("apply", tuple(variant)):
+                world.apply(declare(variant))
+            case ("apply", tuple(variant), tuple(other)):
+                self._interrupted(other, lambda: world.apply(declare(variant)))
+            case ("swap", tuple(other)):
+                self._interrupted(other, world.swap)
+            case ("rollback", tuple(other)):
+                self._interrupted(other, self._roll_back)
             case ("wait", float(seconds)):
                 world.clock.advance(seconds)
             case ("commit", _):
@@ -109,23 +120,19 @@ class Run:
                 world.batch(name)
 
     def _roll_back(self) -> None:
-        try:
+        with suppress(RequestError):  # there may be nothing to go back to
             planning.rollback(self.world.state, self.world.clock, {})
-        except RequestError as error:
-            assert error.kind == "gone"
 
-    def _crashing(self, hit: int, act: object) -> None:
-        try:
-            with crash_at(hit):
-                act()  # type: ignore[operator]
-        except Crash:
-            pass
+    def _interrupted(self, other: tuple[int, tuple[object, ...] | None], act: Callable[[], object]) -> None:
+        hit, step = other
+        with suppress(Crash, ConflictError), interrupted(hit, crash if step is None else lambda: self.play(step)):
+            act()
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(variants, st.lists(steps, max_size=40), variants)
+@given(variants, st.lists(steps, min_size=25, max_size=50), variants, items)
 def test_every_answer_is_that_of_one_version_over_all_records(
-    tmp_path: Path, first: tuple[str, str, int, int, str, str, bool], played: list[tuple[object, ...]], last: tuple
+    tmp_path: Path, first: Variant, played: list[tuple[object, ...]], last: Variant, more: list[Item]
 ) -> None:
     world = World(Path(mkdtemp(dir=tmp_path)))
     try:
@@ -139,6 +146,10 @@ def test_every_answer_is_that_of_one_version_over_all_records(
         world.settle()
         world.check()
         assert world.applied.pending == ()
+        for name in world.applied.declarations.topics:
+            world.append(*more, name=name)
+            assert world.absorb(name)
+        world.check()
         assert set(world.catalogue.served) == set(declare(last).readables)
     finally:
         world.close()

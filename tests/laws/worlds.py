@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import hypothesis.strategies as st
@@ -40,6 +41,7 @@ SCHEMA = {
 }
 
 
+@cache
 def topic(horizon: str, partitions: int, *, excluded: bool) -> wm.Topic:
     """The topic of a world."""
     rules = (Exclusion("test rows", where="k = 'x'"), Exclusion("one row", positions=((0, 2),)))
@@ -57,6 +59,7 @@ def topic(horizon: str, partitions: int, *, excluded: bool) -> wm.Topic:
     )
 
 
+@cache
 def views(of: wm.Topic) -> dict[str, wm.View]:
     """One view of every family of windows, together all measures."""
     return {

@@ -7,6 +7,7 @@ presentation, derived columns, having) happens when it is read. `View.at` is ano
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -356,7 +357,7 @@ class View:
                 None,
                 [
                     self.root.name,
-                    str(frame).replace(" ", "_"),
+                    re.sub(r"[^A-Za-z0-9]+", "_", str(frame)),
                     None if by is None else "by_" + "_".join(by or ("none",)),
                     f"through_{through.name}" if through else None,
                 ],

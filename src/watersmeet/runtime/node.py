@@ -33,6 +33,7 @@ from watersmeet.layers.alerts import Alerts, Notify, log_notice
 from watersmeet.layers.audit import Audit
 from watersmeet.layers.batch import Batch, Recheck, Step
 from watersmeet.layers.ingest import Pull
+from watersmeet.layers.oracle import Oracle
 from watersmeet.layers.publish import Publisher
 from watersmeet.layers.repair import Repair
 from watersmeet.layers.serving import Serving
@@ -256,7 +257,7 @@ class Node:
     def batch(self, name: str) -> Batch:
         """The batch layer of one topic."""
         parts = self.parts
-        audit = Audit(parts.state, parts.engine, parts.clock)
+        audit = Audit(parts.state, parts.engine, parts.clock, oracle=Oracle(parts.archive))
         return Batch(
             name,
             lambda: self.applied().recomputes(name),

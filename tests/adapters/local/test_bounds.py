@@ -29,19 +29,21 @@ def test_what_one_stores_another_sees_at_once(tmp_path: Path) -> None:
     assert Bounds(tmp_path / "bounds", 2).ends() == (10, 2**48 - 1)
 
 
-@pytest.mark.parametrize("bit", range(64))
-def test_a_flipped_bit_is_noticed(tmp_path: Path, bit: int) -> None:
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "bounds"
     bounds = Bounds(path, 1)
     bounds.set_end(0, 123_456)
     bounds.close()
-    data = bytearray(path.read_bytes())
-    data[8 + bit // 8] ^= 1 << bit % 8
-    path.write_bytes(data)
-    bounds = Bounds(path, 1)
-    assert bounds.promised_end(0) == 0
-    with pytest.raises(CorruptError, match="word 1"):
-        bounds.end(0)
+    sound = path.read_bytes()
+    for bit in range(64):
+        data = bytearray(sound)
+        data[8 + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        bounds = Bounds(path, 1)
+        assert bounds.promised_end(0) == 0, bit
+        with pytest.raises(CorruptError, match="word 1"):
+            bounds.end(0)
+        bounds.close()
 
 
 def test_a_file_of_another_size_is_made_anew(tmp_path: Path) -> None:

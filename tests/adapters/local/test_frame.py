@@ -67,16 +67,17 @@ def test_a_frame_and_its_payload_keep_eight_byte_alignment() -> None:
     assert {len(frame(value=b"v" * length)) % 8 for length in range(9)} == {0}
 
 
-@pytest.mark.parametrize("cut", range(HEADER_BYTES))
-def test_a_header_cut_short_is_none(cut: int) -> None:
-    assert parse(frame()[:cut], SALT) is None
+def test_a_header_cut_short_is_none() -> None:
+    whole = frame()
+    assert [cut for cut in range(HEADER_BYTES) if parse(whole[:cut], SALT) is not None] == []
+    assert parse(whole[:HEADER_BYTES], SALT) is not None
 
 
-@pytest.mark.parametrize("bit", range(HEADER_BYTES * 8))
-def test_a_header_with_a_flipped_bit_is_none(bit: int) -> None:
-    data = bytearray(frame())
-    data[bit // 8] ^= 1 << bit % 8
-    assert parse(bytes(data), SALT) is None
+def test_a_header_with_a_flipped_bit_is_none() -> None:
+    for bit in range(HEADER_BYTES * 8):
+        data = bytearray(frame())
+        data[bit // 8] ^= 1 << bit % 8
+        assert parse(bytes(data), SALT) is None, bit
 
 
 def test_a_payload_with_a_flipped_bit_or_cut_short_is_not_whole() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from watersmeet.adapters.local.clock import ManualClock
 from watersmeet.adapters.local.log import LOGGED, LocalLog, shares
@@ -58,7 +58,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(partitions=st.integers(1, 3), steps=STEPS, data=st.data())
 def test_every_read_equals_the_model(
     partitions: int, steps: list[object], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -19,6 +19,12 @@ pytestmark = pytest.mark.integration
 SALT = 99
 
 
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip real syncs in sweeps of hundreds of files: what is found afterwards does not depend on them."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 def frames(*groups: tuple[int, int], arrival: int = 50) -> list[bytes]:
     """One frame of one record for each (offset, group)."""
     found = []
@@ -127,7 +133,7 @@ def test_bytes_that_nobody_promised_are_written_again_before_they_are_believed(
     parts = frames((0, 0), (1, 1), (2, 2))
     partition(tmp_path, 0, parts)
     steps: list[tuple[object, ...]] = []
-    pwrite, fsync = os.pwrite, os.fsync
+    pwrite = os.pwrite
 
     def written(descriptor: int, data: memoryview, position: int) -> int:
         steps.append((position, bytes(data)))
@@ -135,7 +141,6 @@ def test_bytes_that_nobody_promised_are_written_again_before_they_are_believed(
 
     def synced(descriptor: int) -> None:
         steps.append(("sync",))
-        fsync(descriptor)
 
     monkeypatch.setattr(os, "pwrite", written)
     monkeypatch.setattr(os, "fsync", synced)
@@ -148,16 +153,16 @@ def test_bytes_that_nobody_promised_are_written_again_before_they_are_believed(
 
 def test_an_empty_new_segment_goes_on_from_the_one_before(tmp_path: Path) -> None:
     partition(tmp_path, 0, frames((0, 0), (1, 1)))
-    partition(tmp_path, 2, [])
+    partition(tmp_path, 2, [b"torn"])
     before, tail = mend(tmp_path, 2, SALT, fsync=True)
     assert (before.base, tail.base, tail.next_offset, tail.next_position, tail.last_arrival) == (0, 2, 2, 0, 51)
 
 
-def test_a_hole_between_segments_is_damage(tmp_path: Path) -> None:
+def test_a_hole_before_an_empty_segment_is_damage(tmp_path: Path) -> None:
     path = partition(tmp_path, 0, frames((0, 0), (1, 1)))
-    partition(tmp_path, 3, frames((3, 3)))
+    partition(tmp_path, 3, [])
     with pytest.raises(CorruptError, match=f"{path.name} at byte .* expected the records up to offset 2"):
-        mend(tmp_path, 4, SALT, fsync=True)
+        mend(tmp_path, 3, SALT, fsync=True)
 
 
 def test_a_frame_of_another_place_is_not_taken(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ list. A slice or a publication may be computed now and land later, or never.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,19 +79,25 @@ def decide(by: Topic, records: list[Item], known: set[int]) -> tuple[list[Item],
 
 
 @contextmanager
-def crash_at(hit: int) -> Iterator[None]:
-    """Let the process end at the hit with this number, counted from 0."""
+def interrupted(hit: int, act: Callable[[], object]) -> Iterator[None]:
+    """Let something else happen at the hit with this number, counted from 0, of an apply or swap; once."""
     hits = itertools.count()
 
     def hook(name: str) -> None:
         if name.startswith(("apply", "swap")) and next(hits) == hit:
-            raise Crash(name)
+            failpoint.install(None)
+            act()
 
     failpoint.install(hook)
     try:
         yield
     finally:
         failpoint.install(None)
+
+
+def crash() -> None:
+    """End the process."""
+    raise Crash
 
 
 @dataclass

@@ -10,7 +10,7 @@ Let ``promised`` be the end that was published. What is found in the newest segm
     other bytes elsewhere      damage: `CorruptError`. "Elsewhere" is below promised, or before a frame whose group
                                began later, which proves that these bytes had been synced.
 
-Older segments are not looked at: no newer one is made before they are synced. All of it under the topic's lock.
+Older segments are not mended: no newer one is made before they are synced. All of it under the topic's lock.
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ def mend(directory: Path, promised: int, salt: int, *, fsync: bool) -> list[Segm
     if not segments:
         raise CorruptError(str(directory), expected="at least one segment", got="none", remedy="restore it from a copy")
     tail = segments[-1]
-    if len(segments) > 1:
-        tail.last_arrival = _last_arrival(segments[-2], tail.base, salt)
     descriptor = open_file(tail.path, os.O_RDWR)
     try:
         believed = _walk(descriptor, tail, promised, salt)
@@ -63,10 +61,13 @@ def mend(directory: Path, promised: int, salt: int, *, fsync: bool) -> list[Segm
             _write_again(descriptor, tail, believed, fsync=fsync)
     finally:
         os.close(descriptor)
+    if tail.next_position == 0 and len(segments) > 1:
+        tail.last_arrival = _last_arrival(segments[-2], tail.base, salt)
     return segments
 
 
 def _last_arrival(segment: Segment, end: int, salt: int) -> int:
+    """Walk a segment that must end at ``end``; the arrival of its last record."""
     with window(segment, STEP_BLOCKS) as bytes_:
         while header := bytes_.header(segment.next_position, segment.next_offset, salt):
             segment.note(segment.next_position, header)

@@ -2,13 +2,20 @@
 
 Nothing is ever stored in it; each call works on chunks that it brings along. No statement can reach a file, the network,
 an extension, a Python variable or a setting: declared SQL runs here.
+
+Planning a wide statement takes some 20 ms, running it over ten records 1 ms. So a statement that comes back chunk after
+chunk is prepared once, over *feeds*: named inputs whose content is exchanged between runs. A feed keeps its schema; the
+plan is found by (statement, schemas of its inputs).
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +23,7 @@ import pyarrow as pa
 from ...core.record import Records
 
 BATCH_ROWS = 65_536
+MAX_PLANS = 256
 _LOCKS = (
     "SET GLOBAL TimeZone = 'UTC'",
     "SET GLOBAL python_enable_replacements = false",
@@ -44,8 +52,10 @@ class Database:
         self._connection = duckdb.connect(":memory:", config=config)
         for statement in _LOCKS:
             self._connection.execute(statement).fetchall()
+        self._idle: OrderedDict[object, list[_Plan]] = OrderedDict()
+        self._lock = threading.Lock()
         # An open connection at interpreter exit makes the driver complain on stderr.
-        self._close = weakref.finalize(self, self._connection.close)
+        self._close = weakref.finalize(self, _close, self._connection, self._idle)
 
     @contextmanager
     def cursor(self, tables: Mapping[str, Records] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -58,9 +68,75 @@ class Database:
         finally:
             cursor.close()
 
+    def select(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """The result of a SELECT over ``tables``, planned once a statement and thread. For statements that come back."""
+        key = (sql, tuple((name, found.schema) for name, found in tables.items()))
+        with self._lock:
+            waiting = self._idle.get(key)
+            plan = waiting.pop() if waiting else None
+        if plan is None:
+            plan = _Plan(self._connection.cursor(), sql, tables)
+        try:
+            result = plan.run(tables)
+        except duckdb.Error:
+            plan.close()
+            raise
+        with self._lock:
+            self._idle.setdefault(key, []).append(plan)
+            self._idle.move_to_end(key)
+            dropped = self._idle.popitem(last=False)[1] if len(self._idle) > MAX_PLANS else []
+        for old in dropped:
+            old.close()
+        return result
+
     def close(self) -> None:
         """Free the memory; afterwards nothing works."""
         self._close()
+
+
+class _Feed:
+    """A named input whose content is exchanged; DuckDB asks for the stream anew at each run."""
+
+    def __init__(self, content: pa.Table) -> None:
+        self.content = content
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
+        return self.content.__arrow_c_stream__(requested_schema)
+
+
+class _Plan:
+    """A prepared statement with its feeds, on a connection of its own."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, sql: str, tables: Mapping[str, pa.Table]) -> None:
+        self._connection = connection
+        self._feeds = {name: _Feed(found.schema.empty_table()) for name, found in tables.items()}
+        for name, feed in self._feeds.items():
+            connection.register(name, feed)
+        try:
+            connection.execute(f"PREPARE plan AS {sql}").fetchall()
+        except duckdb.Error:
+            connection.close()
+            raise
+
+    def run(self, tables: Mapping[str, pa.Table]) -> pa.Table:
+        for name, feed in self._feeds.items():
+            feed.content = tables[name]
+        try:
+            return self._connection.sql("EXECUTE plan").to_arrow_table()
+        finally:
+            for feed in self._feeds.values():
+                feed.content = feed.content.schema.empty_table()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _close(connection: duckdb.DuckDBPyConnection, idle: OrderedDict[object, list[_Plan]]) -> None:
+    for plans in idle.values():
+        for plan in plans:
+            plan.close()
+    idle.clear()
+    connection.close()
 
 
 def table(records: Records) -> pa.Table:
@@ -69,5 +145,5 @@ def table(records: Records) -> pa.Table:
 
 
 def run(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
-    """The result of a SELECT."""
+    """The result of a SELECT that is run once."""
     return cursor.sql(sql).to_arrow_table()

@@ -11,28 +11,25 @@ fails gives null.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 
-import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ...core.duration import text as duration
 from ...core.engine import Decoded
-from ...core.errors import WatersmeetError
 from ...core.record import Records
 from ...core.topic import Topic
 from . import decode_json
 from .columns import Columns, tried
-from .database import BATCH_ROWS, run, table
+from .database import BATCH_ROWS, table
+from .decode_json import Form
 from .decode_record import Letter, read
 from .functions import call_functions
 from .partials import quoted
 
-ECHO_ROWS = 2_000
-"""Smaller chunks are read by tokens alone: planning a second statement takes longer than it saves."""
+ALONE_ROWS = 256
+"""So few rows are read one by one in less time than a statement takes."""
 
 DEAD = pa.schema(
     [
@@ -49,26 +46,95 @@ DEAD = pa.schema(
 _GOOD, _UNREAD, _LATE, _CHECKED = 0, 1, 2, 3
 
 
-def decode(columns: Columns, topic: Topic, records: Records) -> Decoded:
-    """See `watersmeet.core.engine.Engine.decode`; payloads are JSON."""
-    logged = table(records)
-    types = columns.decoded(topic)
-    schema = columns.schema(types)
-    if logged.num_rows == 0:
-        return Decoded(schema.empty_table(), DEAD.empty_table())
-    source = _source(logged)
-    with columns.database.cursor() as cursor:
-        judged, letters = _Reading(columns, topic, cursor).read(source, logged.column("value"))
-    verdicts = judged.column("_verdict").to_numpy()
-    letters.update(_letters(topic, judged, verdicts, source))
-    if verdicts.any():
-        judged = judged.filter(pa.array(verdicts == _GOOD))
-    assert judged.num_rows + len(letters) == logged.num_rows
-    good = judged.column("_row").to_numpy()
-    placed = source if len(good) == logged.num_rows else source.take(pa.array(good))
-    rows = _rows(topic, judged, placed)
-    rows = call_functions(columns, topic, rows)
-    return Decoded(rows.select(schema.names).cast(schema), _dead(logged, letters))
+class Decoder:
+    """Decodes the chunks of all topics; used by many threads.
+
+    It remembers how producers write (see `decode_json.Form`), which decides how long a chunk takes and nothing else.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._forms: dict[str, Form] = {}
+
+    def decode(self, topic: Topic, records: Records) -> Decoded:
+        """See `watersmeet.core.engine.Engine.decode`; payloads are JSON."""
+        logged = table(records)
+        schema = self._columns.schema(self._columns.decoded(topic))
+        if logged.num_rows == 0:
+            return Decoded(schema.empty_table(), DEAD.empty_table())
+        source = _source(logged)
+        judged, letters = self._read(topic, source, logged.column("value"))
+        verdicts = judged.column("_verdict").to_numpy()
+        letters.update(_letters(topic, judged, verdicts, source))
+        if verdicts.any():
+            judged = judged.filter(pa.array(verdicts == _GOOD))
+        assert judged.num_rows + len(letters) == logged.num_rows
+        good = judged.column("_row").to_numpy()
+        placed = source if len(good) == logged.num_rows else source.take(pa.array(good))
+        rows = call_functions(self._columns, topic, _rows(topic, judged, placed))
+        return Decoded(rows.select(schema.names).cast(schema), _dead(logged, letters))
+
+    def _read(self, topic: Topic, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
+        """Judged rows in order, and the letters of those that no reading accepts, by row."""
+        parts, left = [], source
+        form = self._forms.get(topic.version) or decode_json.learn(topic, _sample(source))
+        if form is not None:
+            part, left = self._pass(topic, decode_json.echo(topic, form, "source"), left)
+            parts.append(part)
+            if 2 * left.num_rows > source.num_rows:
+                form = decode_json.learn(topic, _sample(left), form) or form
+            self._forms[topic.version] = form
+        if left.num_rows > ALONE_ROWS:
+            part, left = self._pass(topic, decode_json.tokens(topic, "source"), left)
+            parts.append(part)
+        letters: dict[int, Letter] = {}
+        if left.num_rows:
+            part, letters = self._alone(topic, left, payloads)
+            parts.append(part)
+        kept = [part for part in parts if part.num_rows] or parts[:1]
+        if len(kept) == 1:
+            return kept[0], letters
+        whole = pa.concat_tables(kept)
+        return whole.take(pa.array(np.argsort(whole.column("_row").to_numpy(), kind="stable"))), letters
+
+    def _pass(self, topic: Topic, reading: str, source: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Rows that the reading vouches for, and what it leaves of the source."""
+        judged = self._judge(topic, reading, source)
+        unread = judged.column("_verdict").to_numpy() == _UNREAD
+        if not unread.any():
+            return judged, source.slice(0, 0)
+        return judged.filter(pa.array(~unread)), source.filter(pa.array(unread))
+
+    def _alone(self, topic: Topic, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
+        letters: dict[int, Letter] = {}
+        found: list[dict[str, object]] = []
+        good = np.zeros(source.num_rows, dtype=bool)
+        rows = source.column("_row").to_numpy()
+        values = payloads.take(pa.array(rows)).to_pylist()
+        for place, (row, payload) in enumerate(zip(rows.tolist(), values, strict=True)):
+            fields = read(topic, payload)
+            if isinstance(fields, Letter):
+                letters[row] = fields
+            else:
+                found.append(fields)
+                good[place] = True
+        typed = source.filter(pa.array(good))
+        for field in self._columns.schema({name: kind.sql for name, kind in topic.types}):
+            typed = typed.append_column(field, pa.array([row[field.name] for row in found], field.type))
+        return self._judge(topic, "SELECT *, true AS _ok FROM source", typed), letters
+
+    def _judge(self, topic: Topic, reading: str, source: pa.Table) -> pa.Table:
+        """The rows of the reading with their computed columns, digests and verdict, in the order of the source."""
+        sql = _judging(self._columns, topic, reading)
+        judged = self._columns.database.select(sql, {"source": source})
+        if not np.array_equal(judged.column("_row").to_numpy(), source.column("_row").to_numpy()):
+            judged = judged.sort_by("_row")
+        return judged
+
+
+def _sample(source: pa.Table) -> list[str | None]:
+    found: list[str | None] = source.column("_text").slice(0, decode_json.SAMPLE).to_pylist()
+    return found
 
 
 def _source(logged: pa.Table) -> pa.Table:
@@ -108,71 +174,6 @@ def _text(value: bytes | None) -> str | None:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
         return None
-
-
-class _Reading:
-    """The readings of one chunk, on one cursor."""
-
-    def __init__(self, columns: Columns, topic: Topic, cursor: duckdb.DuckDBPyConnection) -> None:
-        self._columns, self._topic, self._cursor = columns, topic, cursor
-
-    def read(self, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
-        """Judged rows in order, and the letters of those that no reading accepts, by row."""
-        parts, letters = [], {}
-        left = source
-        form = None
-        if source.num_rows >= ECHO_ROWS:
-            form = decode_json.learn(self._topic, source.column("_text").slice(0, decode_json.SAMPLE).to_pylist())
-        if form is not None:
-            part, left = self._pass(decode_json.echo(self._topic, form, "source"), left)
-            parts.append(part)
-        if left.num_rows:
-            part, left = self._pass(decode_json.tokens(self._topic, "source"), left)
-            parts.append(part)
-        if left.num_rows:
-            part, letters = self._alone(left, payloads)
-            parts.append(part)
-        kept = [part for part in parts if part.num_rows] or parts[:1]
-        if len(kept) == 1:
-            return kept[0], letters
-        whole = pa.concat_tables(kept)
-        return whole.take(pa.array(np.argsort(whole.column("_row").to_numpy(), kind="stable"))), letters
-
-    def _pass(self, reading: str, source: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """Rows that the reading vouches for, and what it leaves of the source."""
-        judged = self._judge(reading, source)
-        unread = judged.column("_verdict").to_numpy() == _UNREAD
-        if not unread.any():
-            return judged, source.slice(0, 0)
-        return judged.filter(pa.array(~unread)), source.filter(pa.array(unread))
-
-    def _alone(self, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
-        letters: dict[int, Letter] = {}
-        found: list[dict[str, object]] = []
-        good = np.zeros(source.num_rows, dtype=bool)
-        rows = source.column("_row").to_numpy()
-        values = payloads.take(pa.array(rows)).to_pylist()
-        for place, (row, payload) in enumerate(zip(rows.tolist(), values, strict=True)):
-            fields = read(self._topic, payload)
-            if isinstance(fields, Letter):
-                letters[row] = fields
-            else:
-                found.append(fields)
-                good[place] = True
-        types = {name: kind.sql for name, kind in self._topic.types}
-        read_alone = source.filter(pa.array(good))
-        for field in self._columns.schema(types):
-            read_alone = read_alone.append_column(field, pa.array([row[field.name] for row in found], field.type))
-        return self._judge("SELECT *, true AS _ok FROM source", read_alone), letters
-
-    def _judge(self, reading: str, source: pa.Table) -> pa.Table:
-        """The rows of the reading with their computed columns, digests and verdict, in the order of the source."""
-        self._cursor.register("source", source)
-        judged = run(self._cursor, _judging(self._columns, self._topic, reading))
-        self._cursor.unregister("source")
-        if not np.array_equal(judged.column("_row").to_numpy(), source.column("_row").to_numpy()):
-            judged = judged.sort_by("_row")
-        return judged
 
 
 def _judging(columns: Columns, topic: Topic, reading: str) -> str:

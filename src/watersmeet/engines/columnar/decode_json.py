@@ -18,7 +18,8 @@ shortest form, which is how most producers write most records.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...core.schema import SqlType
@@ -30,9 +31,11 @@ SAMPLE = 32
 PASSED = ("_row", "_text", "arrived_at", "partition", '"offset"')
 _SEPARATORS = ((",", ":"), (", ", ": "))
 _MAX_UNKNOWN = 64
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,62}")
 _EVERY_PAYLOAD = r",\s*[}\]]|[:,\[]\s*-?(?:[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)\s*[,}\]]"
-# A literal of at least 16 digits may not survive a double: so many before the point, so many after it.
-_LONG_NUMBERS = r"|\.[0-9]{13}|[0-9]{4}\.[0-9]{9}|[0-9]{8}\.[0-9]{5}|[0-9]{12}\.[0-9]|[0-9]{16}[eE]"
+# A literal of at least 16 digits may not survive a double (so many before the point, so many after it), nor may one that
+# is too small for it.
+_LONG_NUMBERS = r"|\.[0-9]{13}|[0-9]{4}\.[0-9]{9}|[0-9]{8}\.[0-9]{5}|[0-9]{12}\.[0-9]|[0-9]{16}[eE]|[eE]-[0-9]{3}"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
 _ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"
 _TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}{_ZONE}"
@@ -51,7 +54,7 @@ def tokens(topic: Topic, source: str) -> str:
     names = [name for name, _ in topic.types]
     parsed = f"SELECT {_passed()}, {_vouched(topic)} AS _plain, {_parsed(structure)} AS _f FROM {source}"
     texts = ", ".join(f"struct_extract(_f, {literal(name)})::VARCHAR AS {quoted(_raw(name))}" for name in names)
-    cut = f"SELECT {_passed()}, _plain, {texts} FROM ({parsed})"
+    cut = f"SELECT {_passed()}, _plain AND _f IS NOT NULL AS _plain, {texts} FROM ({parsed})"
     values = ", ".join(f"{_value(kind, quoted(_raw(name)))} AS {quoted(name)}" for name, kind in topic.types)
     read = f"SELECT *, {values} FROM ({cut})"
     given = [_given(name, kind, f"{quoted(_raw(name))} IS NULL") for name, kind in topic.types]
@@ -73,7 +76,7 @@ def _vouched(topic: Topic) -> str:
 
 
 def _shallow(text: str) -> str:
-    opened = f"strlen({text}) - strlen(translate({text}, '[{{', ''))"
+    opened = f"strlen({text}) - strlen(replace(replace({text}, '[', ''), '{{', ''))"
     return f"CASE WHEN strlen({text}) > {2 * MAX_DEPTH} THEN {opened} <= {MAX_DEPTH} ELSE true END"
 
 
@@ -146,9 +149,9 @@ def _moment(kind: SqlType, text: str) -> str:
         plain = f"regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}') AND {day} >= DATE '0001-01-01'"
         return f"CASE WHEN {plain} THEN {day} END"
     likes = " OR ".join(f"{text} LIKE '{form}'" for form in _PLAIN_TIMES)
-    # Without a blank or a sign every wildcard of these forms must be a digit, or the cast fails; it drops an offset
-    # without a word, so offsets go by TIMESTAMPTZ.
-    plain = f"({likes}) AND NOT contains({text}, ' ') AND NOT prefix({text}, '-')"
+    # Without a blank or a sign every wildcard of these forms must be a digit, or the cast fails. It takes 24:00 for the
+    # next day, and drops an offset without a word: so offsets go by TIMESTAMPTZ.
+    plain = f"({likes}) AND NOT contains({text}, ' ') AND NOT prefix({text}, '-') AND {text}[12:13] <> '24'"
     zoned = f"timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ))"
     other = f"CASE WHEN regexp_full_match({text}, '{_TIME}') THEN {zoned} END"
     moment = f"CASE WHEN {plain} THEN TRY_CAST({text} AS TIMESTAMP) ELSE {other} END"
@@ -182,42 +185,62 @@ class Form:
     escaped: frozenset[str]
 
 
-def learn(topic: Topic, payloads: Sequence[str | None]) -> Form | None:
-    """The form of the fullest of some payloads; None where there is none to be learnt."""
-    best: tuple[str, dict[str, object]] | None = None
-    nulls: set[str] = set()
-    escaped: set[str] = set()
-    for text in payloads[:SAMPLE]:
-        fields = _fields(text)
-        if text is None or fields is None:
-            continue
-        nulls |= {key for key, value in fields.items() if value is None}
-        escaped |= {key for key, value in fields.items() if isinstance(value, str) and json.dumps(value) != f'"{value}"'}
-        if best is None or len(fields) > len(best[1]):
-            best = text, fields
-    if best is None:
+def learn(topic: Topic, payloads: Sequence[str | None], before: Form | None = None) -> Form | None:
+    """The form in which some payloads are written; None where there is none to be learnt.
+
+    Args:
+        topic: whose payloads.
+        payloads: some; null where a payload is no text.
+        before: what was learnt of earlier payloads. Of a form with the same keys nulls and escapes are kept.
+    """
+    samples = [(text, fields) for text in payloads if text and (fields := _fields(text))]
+    if not samples:
         return None
-    keys, types = tuple(best[1]), dict(topic.types)
+    keys, types = _joined(fields for _, fields in samples), dict(topic.types)
     unknown = [key for key in keys if key not in types]
-    readable = (
-        len({key.lower() for key in keys}) == len(keys)
-        and len(unknown) <= (0 if topic.extra == "reject" else _MAX_UNKNOWN)
-        and all(json.dumps(key) == f'"{key}"' and "\0" not in key for key in unknown)
-        and all(name in keys for name, kind in topic.types if kind.required)
-    )
+    if (
+        not keys
+        or len({key.lower() for key in keys}) < len(keys)
+        or len(unknown) > (0 if topic.extra == "reject" else _MAX_UNKNOWN)
+        or not all(map(_KEY.fullmatch, unknown))
+        or any(kind.required and name not in keys for name, kind in topic.types)
+    ):
+        return None
+    nulls = {key for _, fields in samples for key, value in fields.items() if value is None}
+    escaped = {
+        key
+        for _, fields in samples
+        for key, value in fields.items()
+        if isinstance(value, str) and json.dumps(value) != f'"{value}"'
+    }
+    if before is not None and before.keys == keys:
+        nulls, escaped = nulls | before.nulls, escaped | before.escaped
+    text, fields = max(samples, key=lambda sample: len(sample[1]))
+    first, second = [*fields, "", ""][:2]
     for comma, colon in _SEPARATORS:
-        second = f'{comma}"{keys[1]}"{colon}' if len(keys) > 1 else ""
-        if readable and best[0].startswith(f'{{"{keys[0]}"{colon}') and second in best[0]:
+        if text.startswith(f'{{"{first}"{colon}') and (not second or f'{comma}"{second}"{colon}' in text):
             return Form(keys, comma, colon, frozenset(nulls), frozenset(escaped))
     return None
 
 
-def _fields(text: str | None) -> dict[str, object] | None:
+def _joined(objects: Iterable[dict[str, object]]) -> tuple[str, ...]:
+    """All keys of some objects, each after the key that it followed where it was first seen."""
+    keys: list[str] = []
+    for fields in objects:
+        after = 0
+        for key in fields:
+            if key not in keys:
+                keys.insert(after, key)
+            after = keys.index(key) + 1
+    return tuple(keys)
+
+
+def _fields(text: str) -> dict[str, object] | None:
     try:
-        found = json.loads(text or "")
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found else None
+    return found if isinstance(found, dict) else None
 
 
 def echo(topic: Topic, form: Form, source: str) -> str:
@@ -247,7 +270,9 @@ def _lenient(form: Form, key: str, kind: SqlType | None) -> str:
         return "JSON"
     if kind.name == "varchar":
         return "JSON" if key in form.escaped else "VARCHAR"
-    return {"boolean": "BOOLEAN", "integer": "INTEGER", "date": "VARCHAR", "timestamp": "VARCHAR"}.get(kind.name, "BIGINT")
+    return {"boolean": "BOOLEAN", "integer": "INTEGER", "date": "VARCHAR", "timestamp": "VARCHAR"}.get(
+        kind.name, "BIGINT"
+    )
 
 
 def _field(form: Form, key: str, kind: SqlType | None) -> str:

@@ -217,8 +217,7 @@ def _whole(kind: SqlType, text: str) -> int:
 def _decimal(kind: SqlType, text: str) -> Decimal:
     try:
         number = Decimal(text, _EXACT)
-        # Far exponents would make quantize build numbers of that length, for a value that cannot fit anyway.
-        if number and not -400 < number.adjusted() < kind.precision:
+        if number and number.adjusted() >= kind.precision:
             raise _InvalidError
         fitted = number.quantize(Decimal(1).scaleb(-kind.scale), rounding=ROUND_HALF_UP, context=_EXACT)
     except InvalidOperation:

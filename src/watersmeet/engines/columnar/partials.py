@@ -203,7 +203,7 @@ def usable(lift: Lift, kind: str, value: str) -> str:
     if lift.kind == "squares":
         return _scaled(lift, kind, value)
     if lift.kind == "distinct":
-        return f"(md5_number({canonical(kind, finite(kind, value))}) & {LIMB - 1}::UHUGEINT)::UBIGINT"
+        return f"(md5_number({canonical(kind, finite(kind, value))}) >> 64)::UBIGINT"
     return finite(kind, value)
 
 
@@ -213,7 +213,7 @@ def finite(kind: str, value: str) -> str:
 
 
 def canonical(kind: str, value: str) -> str:
-    """SQL for the text whose MD5 gives the hash of a value of SQL type ``kind`` (the low 64 bits, little-endian)."""
+    """SQL for the text whose MD5 gives the hash of a value of SQL type ``kind``: its last 8 bytes, little-endian."""
     if kind.startswith("TIMESTAMP"):
         return f"epoch_us({value})::VARCHAR"
     return f"({value})::VARCHAR"

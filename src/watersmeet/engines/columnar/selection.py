@@ -7,6 +7,7 @@ however the value was written; a value that cannot be one is refused before anyt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -85,39 +86,75 @@ def page(after: Sequence[object], key: Sequence[str], types: Mapping[str, str]) 
 
 def ordering(order: Sequence[Order], key: Sequence[str], types: Mapping[str, str]) -> str:
     """An ORDER BY that leaves no tie: what was asked for, then the key; nulls last."""
-    asked = [f"{quoted(o.column)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in order if _type(o.column, types)]
+    asked = [
+        f"{quoted(o.column)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in order if _type(o.column, types)
+    ]
     named = {o.column for o in order}
     rest = [f"{quoted(column)} ASC NULLS LAST" for column in key if column not in named]
     return f"ORDER BY {', '.join([*asked, *rest])}"
 
 
-def finish(selection: Selection, types: Mapping[str, str], key: Sequence[str], time: str | None) -> tuple[str, Parameters]:
-    """Everything behind the FROM: range of the time column, where, page, order and limit; and the parameters."""
-    texts, values = [], Parameters()
-    ranged = selection.lower_us is not None or selection.upper_us is not None
-    if ranged and time is None:
-        raise RequestError("range", expected="none: the rows have no time", remedy="leave the range away")
-    if selection.lower_us is not None and time is not None:
-        texts.append(f"{quoted(time)} >= $lower")
-        values["lower"] = moment(selection.lower_us)
-    if selection.upper_us is not None and time is not None:
-        texts.append(f"{quoted(time)} < $upper")
-        values["upper"] = moment(selection.upper_us)
-    more, bound = conditions(selection.where, types)
-    texts, values = texts + more, values | bound
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What follows a FROM of finished rows.
+
+    Args:
+        where, order, limit: SQL, each with a blank before it, or empty.
+        values: of their parameters.
+        columns: what where and order read.
+    """
+
+    where: str
+    order: str
+    limit: str
+    values: Parameters
+    columns: frozenset[str]
+
+    @property
+    def sql(self) -> str:
+        return self.where + self.order + self.limit
+
+
+def ending(selection: Selection, types: Mapping[str, str], key: Sequence[str], time: str | None) -> Ending:
+    """Range of the time column, where, page, order and limit.
+
+    Args:
+        selection: what is asked for.
+        types: column -> SQL type of the rows.
+        key: columns that identify a row; they break ties, and pages follow them.
+        time: the column that a range selects by; None: there is no range.
+
+    Raises `RequestError` for what these rows cannot be asked for.
+    """
+    texts: list[str] = []
+    values: Parameters = {}
+    for name, op, bound in (("lower", ">=", selection.lower_us), ("upper", "<", selection.upper_us)):
+        if bound is not None:
+            if time is None:
+                raise RequestError("range", expected="none, since the rows have no time", remedy="leave the range away")
+            texts.append(f"{quoted(time)} {op} ${name}")
+            values[name] = moment(bound)
+    more, bound_values = conditions(selection.where, types)
+    texts, values = texts + more, values | bound_values
     if selection.after:
         if selection.order:
-            raise RequestError("page", expected="no order: pages follow the key", got="an order and after")
-        more, bound = page(selection.after, key, types)
-        texts, values = texts + more, values | bound
-    text = f" WHERE {' AND '.join(texts)}" if texts else ""
-    text += f" {ordering(selection.order, key, types)}"
+            raise RequestError("page", expected="no order: pages follow the key", got="both an order and after")
+        more, bound_values = page(selection.after, key, types)
+        texts, values = texts + more, values | bound_values
+    limit = ""
     if selection.limit is not None:
         if selection.limit < 0:
             raise RequestError("limit", expected="0 or more", got=str(selection.limit))
-        text += " LIMIT $limit"
+        limit = " LIMIT $limit"
         values["limit"] = selection.limit
-    return text, values
+    columns = {*key, *(f.column for f in selection.where), *(o.column for o in selection.order)}
+    return Ending(
+        f" WHERE {' AND '.join(texts)}" if texts else "",
+        " " + ordering(selection.order, key, types),
+        limit,
+        values,
+        frozenset(columns),
+    )
 
 
 def _type(column: str, types: Mapping[str, str]) -> str:

@@ -7,17 +7,16 @@
                                 running: at its boundary, summed with all before
                                 all time: in the only one
 
-The **range law** is kept here. A read of the windows that start in [$least, $below) leaves a cell unread only if no such
-window holds it, and drops a window that starts outside even if cells of it were read:
+The **range law** is kept here. A read of the windows that start in [$least, $below) leaves a cell unread only if no
+such window holds it, and drops a window that starts outside even if cells of it were read:
 
     tumbling, hopping, calendar    panes in [$least, $below + size)
-    session                        all fragments of the keys that have one in [$least, $below): a session starts with one
+    session                        all fragments of keys that have one in [$least, $below): a session starts with one
     running                        all panes before the last boundary, those before the first boundary as one
     all time                       no range
 
-A running key has a row at each boundary from its first record to ``$last``. With ``expire`` it begins anew when a pane
-starts more than that after the one before, and has no row at a boundary while the pane that ends there starts more than
-that after its newest: silence is measured between panes.
+A running key has a row at each boundary from its first record to ``$last``, or without it to its newest. With ``expire``
+it begins anew after a longer silence, and has no row during one: silence is measured between the starts of its windows.
 
 Parameters of the SQL: ``$least`` and ``$below``; for running windows also ``$first`` and ``$last``, the boundaries.
 """
@@ -163,9 +162,7 @@ class _Composer:
     def merge(self, time: Sequence[str], source: str, more: Sequence[str] = (), *, final: bool = False) -> str:
         """One row for each value of ``time`` and the keys, partials added up; ``more`` are further aggregates."""
         keep = self.source.keep if final else None
-        pairs = zip(
-            partials.partial_names(self.source.spec), partials.merge_columns(self.source.spec), strict=True
-        )
+        pairs = zip(partials.partial_names(self.source.spec), partials.merge_columns(self.source.spec), strict=True)
         merges = [column for name, column in pairs if keep is None or name in keep]
         by = [*time, *self.keys]
         return f"SELECT {', '.join([*by, *more, *merges])} FROM {source} GROUP BY {', '.join(by)}"
@@ -174,18 +171,17 @@ class _Composer:
         held = [f"{column} >= $least"] * self.bounds.lower + [f"{column} < $below"] * self.bounds.upper
         return f" WHERE {' AND '.join(held)}" if held else ""
 
-    def over(self, aggregate: str, frame: str) -> str:
-        """A window function over the panes of a key. Panes that are equal see the same rows, whatever their order."""
-        by = f"PARTITION BY {', '.join(self.by)} " if self.by else ""
-        return f"{aggregate} OVER ({by}ORDER BY pane RANGE {frame})"
+    def islands(self, source: str, at: str, end: str, apart: str, start: str) -> str:
+        """Cells with the ``start`` of the island of their key that each is on.
 
-    def islands(self, source: str, end: str, apart: str, start: str) -> str:
-        """Cells with the ``start`` of the island each is on: a new one begins where ``apart`` holds for _before."""
-        earlier = self.over(f"max({end})", "BETWEEN UNBOUNDED PRECEDING AND to_microseconds(1) PRECEDING")
+        Cells are taken by their time ``at``; an island begins where ``apart`` holds of ``_before``, the greatest ``end``
+        of earlier cells. Cells of one time see the same earlier ones, whatever their order.
+        """
+        by = f"PARTITION BY {', '.join(self.by)} " if self.by else ""
+        earlier = f"max({end}) OVER ({by}ORDER BY {at} RANGE BETWEEN UNBOUNDED PRECEDING AND {_interval(1)} PRECEDING)"
         marked = f"(SELECT *, {earlier} AS _before FROM {source})"
-        first = f"CASE WHEN _before IS NULL OR {apart} THEN pane END"
-        begun = self.over(f"max({first})", "BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")
-        return f"(SELECT *, {begun} AS {start} FROM {marked})"
+        first = f"CASE WHEN _before IS NULL OR {apart} THEN {at} END"
+        return f"(SELECT *, max({first}) OVER ({by}ORDER BY {at}) AS {start} FROM {marked})"
 
     def all_time(self) -> Merged:
         placed = f"(SELECT NULL::TIMESTAMP AS window_start, * FROM {self.name('keyed')})"
@@ -219,7 +215,7 @@ class _Composer:
             starting = f"SELECT DISTINCT {', '.join(self.by) or '1'} FROM {keyed}{self.in_range('pane')}"
             same = [f"k.{column} IS NOT DISTINCT FROM s.{column}" for column in self.by]
             keyed = f"(SELECT k.* FROM {keyed} k SEMI JOIN ({starting}) s ON {' AND '.join(same) or 'true'})"
-        placed = self.islands(keyed, "pane_end", f"pane >= _before + {gap}", "window_start")
+        placed = self.islands(keyed, "pane", "pane_end", f"pane >= _before + {gap}", "window_start")
         if self.in_range():
             placed = f"(SELECT * FROM {placed}{self.in_range()})"
         end = f"max(pane_end) + {gap} AS window_end"
@@ -230,11 +226,10 @@ class _Composer:
         n, by, extra = self.name, self.by, tuple(map(quoted, self.source.extra))
         values = partials.partial_names(self.source.spec)
         group = (*by, "_chain")
-        changes = self.merge(("_chain", "_b"), self._placed(), ("max(pane) AS _newest",))
+        changes = self.merge(("_chain", "_b"), self._placed(), ("max(_start) AS _newest",))
         order = f"PARTITION BY {', '.join(group)} ORDER BY _b"
         numbered = (
-            f"SELECT *, _i // {BLOCK} AS _block FROM"
-            f" (SELECT *, dense_rank() OVER ({order}) - 1 AS _i FROM ({changes}))"
+            f"SELECT *, _i // {BLOCK} AS _block FROM (SELECT *, dense_rank() OVER ({order}) - 1 AS _i FROM ({changes}))"
         )
         next_by = f"PARTITION BY {', '.join(by)} " if by else ""
         states = (
@@ -265,27 +260,22 @@ class _Composer:
         return Merged(steps, ("_chain", "_b"), None)
 
     def _placed(self) -> str:
-        """Cells with ``_b``, the first boundary asked for that sums them, and ``_chain``, where their key began."""
-        boundary = f"{_step(self.view.frame)} + {_interval(self.view.frame.every_us)}"
-        if self.bounds.lower:
-            boundary = f"greatest({boundary}, $first)"
-        keyed, expire = self.name("keyed"), self.view.expire_us
-        chained = f"(SELECT *, NULL::TIMESTAMP AS _chain FROM {keyed})"
+        """Cells at ``_start``, with the first boundary asked for that sums them, ``_b``, and their key's ``_chain``."""
+        every, expire = _interval(self.view.frame.every_us), self.view.expire_us
+        placed = f"(SELECT {_step(self.view.frame)} AS _start, * FROM {self.name('keyed')})"
+        chained = f"(SELECT *, NULL::TIMESTAMP AS _chain FROM {placed})"
         if expire:
-            chained = self.islands(keyed, "pane", f"pane > _before + {_interval(expire)}", "_chain")
+            chained = self.islands(placed, "_start", "_start", f"_start > _before + {_interval(expire)}", "_chain")
+        boundary = f"greatest(_start + {every}, $first)" if self.bounds.lower else f"_start + {every}"
         return f"(SELECT {boundary} AS _b, * FROM {chained})"
 
     def _stop(self, following: str) -> str:
-        """The first boundary at which a state does not hold any more, or a time between it and the one before."""
+        """A time after the last boundary at which a state holds, and at most at the next one."""
         every = _interval(self.view.frame.every_us)
-        last = "$last"
-        if not self.bounds.upto:
-            cells = self.source.scan(["pane"], self.source.scope)
-            last = f"(SELECT {_step(self.view.frame, 'max(pane)')} + {every} FROM ({cells}))"
-        stops = [f"coalesce({following}, {last} + {every})", f"{last} + {every}"]
+        last = f"greatest(_newest + {every}, $last)" if self.bounds.upto else f"_newest + {every}"
+        stops = [f"coalesce({following}, {last} + {every})"]
         if self.bounds.upper:
             stops.append(f"$below + {every}")
         if self.view.expire_us:
-            silence = self.view.expire_us + self.source.spec.pane.pane_us
-            stops.append(f"_newest + {_interval(silence + 1)}")
-        return f"least({', '.join(stops)})"
+            stops.append(f"_newest + {every} + {_interval(self.view.expire_us + 1)}")
+        return f"least({', '.join(stops)})" if len(stops) > 1 else stops[0]

@@ -126,7 +126,7 @@ def _frames(view: View, pieces: Sequence[Piece], upto_us: int | None) -> Iterato
         case "all":
             yield from (((None, None), rest, partials) for _, rest, partials in pieces)
         case "session":
-            yield from _sessions(frame.size_us, view.expire_us, pieces)
+            yield from _sessions(frame.size_us, pieces)
         case "running":
             yield from _running(frame.every_us, frame.origin_us, view.expire_us, pieces, upto_us)
         case "calendar":
@@ -136,13 +136,13 @@ def _frames(view: View, pieces: Sequence[Piece], upto_us: int | None) -> Iterato
                 yield from ((window, rest, partials) for window in fixed_windows(frame, pane))
 
 
-def _sessions(gap: int, expire: int, pieces: Sequence[Piece]) -> Iterator[tuple[tuple[Any, Any], Any, Any]]:
+def _sessions(gap: int, pieces: Sequence[Piece]) -> Iterator[tuple[tuple[Any, Any], Any, Any]]:
     """Fragments that come nearer than the gap are one session."""
     sessions: list[list[Piece]] = []
     latest = 0
     for piece in pieces:
         first, last = piece[0]
-        if not sessions or first - latest >= gap or (expire and first - latest > expire):
+        if not sessions or first - latest >= gap:
             sessions.append([])
             latest = last
         sessions[-1].append(piece)

@@ -1,8 +1,9 @@
 """What becomes of a record: dead, duplicate, filtered or used, in this order.
 
 A payload is decoded strictly by the topic's schema. One reason a dead letter; of several that apply, the first of:
-``malformed_json``, ``not_an_object``, ``unexpected_field``, ``missing_field``, ``invalid_value``,
-``invalid_timestamp``, then the topic's own checks as declared.
+``malformed_json`` (nested deeper than 100 too), ``not_an_object``, ``missing_field``, ``unexpected_field``,
+``invalid_value``, ``invalid_timestamp`` (an event time that is no time of the years 1 to 9999, or later than arrival +
+skew), then the topic's own checks as declared.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -26,11 +27,14 @@ Outcome = Literal["dead", "duplicate", "filtered", "used"]
 Known = dict[Any, tuple[int, bytes]]
 """Id -> greatest kept arrival in µs, and the payload that was kept with it."""
 
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - times here are plain, in UTC
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LIMITS = {"integer": 2**31, "bigint": 2**63}
+MAX_DEPTH = 100
+MIN_US = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+MAX_US = (datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 UNITS_US = {"timestamp_ms": 1000, "timestamp_s": 1_000_000}
 _TIMESTAMP = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?([Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
 
 
@@ -64,6 +68,10 @@ class _Number(str):
     """A number as it was written."""
 
     __slots__ = ()
+
+
+class _NotATimeError(ValueError):
+    """A string that is no time, or a time outside the years 1 to 9999."""
 
 
 def decode(topic: Topic, records: Iterable[Mapping[str, Any]]) -> list[Decoded]:
@@ -140,22 +148,24 @@ def _parse(topic: Topic, record: Mapping[str, Any]) -> Decoded:
         json.dumps(body, ensure_ascii=False).encode()  # a half of a surrogate pair is no text
     except (ValueError, RecursionError):
         return Decoded(record, reason="malformed_json")
+    if _depth(body) > MAX_DEPTH:
+        return Decoded(record, reason="malformed_json")
     if not isinstance(body, dict):
         return Decoded(record, reason="not_an_object")
-    if topic.extra == "reject" and not body.keys() <= {name for name, _ in topic.types}:
-        return Decoded(record, reason="unexpected_field")
     if any(kind.required and body.get(name) is None for name, kind in topic.types):
         return Decoded(record, reason="missing_field")
+    if topic.extra == "reject" and not body.keys() <= {name for name, _ in topic.types}:
+        return Decoded(record, reason="unexpected_field")
     row: Row = {}
-    late: set[str] = set()
+    wrong: list[str] = []
     for name, kind in topic.types:
         try:
             row[name] = None if body.get(name) is None else _value(kind, body[name])
-        except (ValueError, InvalidOperation):
-            unreadable_time = name == topic.event_time and kind.name == "timestamp" and type(body[name]) is str
-            late.add("invalid_timestamp" if unreadable_time else "invalid_value")
-    if late:
-        return Decoded(record, reason=min(late, key=["invalid_value", "invalid_timestamp"].index))
+        except (ValueError, InvalidOperation) as error:
+            is_time = name == topic.event_time and isinstance(error, _NotATimeError)
+            wrong.append("invalid_timestamp" if is_time else "invalid_value")
+    if wrong:
+        return Decoded(record, reason="invalid_value" if "invalid_value" in wrong else "invalid_timestamp")
     arrival = record["arrival"]
     event_time = row[topic.event_time] if topic.event_time else arrival
     if event_time > arrival + topic.skew_us:
@@ -166,6 +176,11 @@ def _parse(topic: Topic, record: Mapping[str, Any]) -> Decoded:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
 
 
 def _value(kind: SqlType, token: Any) -> Any:
@@ -189,22 +204,33 @@ def _scalar(kind: SqlType, token: Any) -> Any:
         case "decimal":
             return _decimal(kind, token)
         case "integer" | "bigint":
-            return _whole(token, LIMITS[kind.name])
+            number = _whole(token)
+            if not -LIMITS[kind.name] <= number < LIMITS[kind.name]:
+                raise ValueError(token)
+            return number
         case "timestamp_ms" | "timestamp_s":
-            return _whole(token, 2**63 // UNITS_US[kind.name]) * UNITS_US[kind.name]
+            return _in_range(_whole(token) * UNITS_US[kind.name])
         case "date":
             if not re.fullmatch(r"\d{4}-\d\d-\d\d", token, re.ASCII):
                 raise ValueError(token)
             return date.fromisoformat(token)
         case "timestamp":
             return _instant(token)
+        case "varchar" if "\0" in token:
+            raise ValueError(token)
     return token
 
 
-def _whole(token: str, limit: int) -> int:
-    if not re.fullmatch(r"-?\d{1,30}", token) or not -limit <= int(token) < limit:
+def _whole(token: str) -> int:
+    if not re.fullmatch(r"-?\d+", token):
         raise ValueError(token)
     return int(token)
+
+
+def _in_range(us: int) -> int:
+    if not MIN_US <= us <= MAX_US:
+        raise _NotATimeError(us)
+    return us
 
 
 def _decimal(kind: SqlType, token: str) -> Decimal:
@@ -218,18 +244,21 @@ def _decimal(kind: SqlType, token: str) -> Decimal:
 
 
 def _instant(token: str) -> int:
+    """A time without a zone is UTC's; digits beyond the microsecond are dropped."""
     found = _TIMESTAMP.fullmatch(token)
     if found is None:
-        raise ValueError(token)
+        raise _NotATimeError(token)
     *fields, fraction, zone = found.groups(default="")
-    local = datetime(*(int(part or 0) for part in fields)) - EPOCH  # type: ignore[arg-type]  # noqa: DTZ001 - six fields
-    shift = timedelta()
-    if zone[:1] in ("+", "-"):
-        hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
-        if hours > 23 or minutes > 59:
-            raise ValueError(token)
-        shift = timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)
-    return (local - shift) // timedelta(microseconds=1) + int(fraction.ljust(6, "0"))
+    year, month, day, hour, minute, second = (int(part or 0) for part in fields)
+    hours, minutes = int(zone[1:3] or 0), int(zone[3:].lstrip(":") or 0)
+    if hours > 23 or minutes > 59:
+        raise _NotATimeError(token)
+    try:
+        local = datetime(year, month, day, hour, minute, second, tzinfo=UTC) - EPOCH
+    except ValueError:
+        raise _NotATimeError(token) from None
+    east = timedelta(hours=hours, minutes=minutes) * (-1 if zone.startswith("-") else 1)
+    return _in_range((local - east) // timedelta(microseconds=1) + int(fraction.ljust(6, "0")[:6]))
 
 
 def _compute(topic: Topic, types: dict[str, str], rows: list[Row]) -> None:

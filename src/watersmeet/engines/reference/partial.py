@@ -1,7 +1,7 @@
 """Measures in plain Python: what a record lifts to, how partials add up, how they are shown.
 
-Sums and squares are integers in units of the last kept decimal. A value outside the fixed-point range (10^28 units for
-a sum, 2^63 for a square) is not usable, and counts as null.
+Sums and squares are of integers in units of the last kept decimal. A value of 10^28 units or more is not usable by
+either, and counts as null: ten thousand million of them would pass 38 digits.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from .decoding import column_types
 from .scalar import Row, evaluate, fixed, rounded, types_of
 from .window import pane_of
 
-SUM_LIMIT = 10**28
-SQUARE_LIMIT = 2**63
+LIMIT = 10**28
 DEFAULT_DIGITS = 4
 MOST_DIGITS = 18
 
@@ -196,7 +195,12 @@ def _spread(measure: Measure, total: tuple[int, int], squares: int, scale: int) 
 
 
 def _estimate(lift: Lift, hashes: tuple[int, ...], truncated: bool) -> int:
-    return (lift.size - 1) * 2**64 // hashes[-1] if truncated else len(hashes)
+    """(K − 1)·2⁶⁴ / u, where u is the K-th least hash; half up, and never beyond a bigint."""
+    return (
+        min(int(Fraction((lift.size - 1) * 2**64, hashes[-1]) + Fraction(1, 2)), 2**63 - 1)
+        if truncated
+        else len(hashes)
+    )
 
 
 def _digits(measure: Measure, scale: int) -> int:
@@ -217,8 +221,8 @@ def _usable(lift: Lift, kind: str, value: Any) -> Any:
         return _canonical(value)
     # The product is IEEE's and its rounding half-even; `round` of a float to a whole number is just that.
     scaled = value * float(10**lift.size) if isinstance(value, float) else Fraction(value) * 10 ** _scale(lift, kind)
-    units = round(scaled) if math.isfinite(scaled) else SUM_LIMIT
-    return units if abs(units) < (SUM_LIMIT if lift.kind == "sum" else SQUARE_LIMIT) else None
+    units = round(scaled) if math.isfinite(scaled) else LIMIT
+    return units if abs(units) < LIMIT else None
 
 
 def _text(expr: str, kind: str) -> str:

@@ -1,0 +1,55 @@
+"""Binding: every expression of an app typed on empty tables, before any record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+
+from ...core.declarations import Declarations
+from ...core.errors import DeclarationError
+from ...core.query import Query, Readable
+from ...core.sql import query as statements
+from ...core.view import View
+from . import macros
+from .columns import Columns, nulls
+from .database import Database
+from .partials import quoted
+from .rowtypes import row_types
+
+
+def bind(columns: Columns, declarations: Declarations) -> Mapping[str, Mapping[str, str]]:
+    """Readable name -> column -> SQL type. Raises `DeclarationError` naming the declaration's line."""
+    for topic in declarations.topics.values():
+        columns.decoded(topic)
+    out: dict[str, Mapping[str, str]] = {}
+    for name, readable in declarations.readables.items():
+        out[name] = _types(columns, readable)
+    return out
+
+
+def _types(columns: Columns, of: Readable) -> Mapping[str, str]:
+    return row_types(columns, of).columns if isinstance(of, View) else _query_types(columns, of)
+
+
+def _query_types(columns: Columns, query: Query) -> Mapping[str, str]:
+    inputs = {alias: _types(columns, of) for alias, of in query.inputs.items()}
+    text = statements.parse(query.sql, subject=f"query {query.name}", where=query.where_declared).sql(dialect="duckdb")
+    database = Database(threads=1)
+    with database.cursor() as cursor:
+        macros.install(cursor)
+        try:
+            for alias, types in inputs.items():
+                cursor.execute(f"CREATE TABLE {quoted(alias)} AS SELECT {nulls(types)} LIMIT 0")
+            relation = cursor.execute(f"DESCRIBE {text.replace('$as_of', 'now()::timestamp')}")
+            found = {name: kind for name, kind, *_ in relation.fetchall()}
+        except duckdb.Error as error:
+            message = str(error).splitlines()[0]
+            raise DeclarationError(
+                f"query {query.name}", expected="SQL that DuckDB can type", got=message, where=query.where_declared
+            ) from None
+    database.close()
+    for column in (*query.key, *([query.time] if query.time else [])):
+        if column not in found:
+            raise DeclarationError(f"key of query {query.name}", expected="columns of its result", got=repr(column), where=query.where_declared)
+    return found
