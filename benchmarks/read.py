@@ -28,7 +28,12 @@ PANES = 50
 MINUTE = 60_000_000
 ratings = wm.Topic(
     "ratings",
-    schema={"movie_id": "integer not null", "score": "decimal(4,2)", "popularity": "decimal(12,4)", "seen": "timestamp"},
+    schema={
+        "movie_id": "integer not null",
+        "score": "decimal(4,2)",
+        "popularity": "decimal(12,4)",
+        "seen": "timestamp",
+    },
 )
 plain = wm.View(
     "plain",

@@ -63,7 +63,7 @@ def _csv_rows(directory: Path, shape: Shape) -> Rows:
     for name, type_ in shape.columns:
         text = f'"{name}"'
         if not type_.startswith(("DECIMAL", "DOUBLE", "INT", "BIGINT", "HUGEINT")):
-            text = f"""case when {text} similar to '''+[=+\\-@\\t\\r\\n](.|\\s)*' then {text}[2:] else {text} end"""
+            text = f"""case when {text} similar to '''+[=+\\-@＝\\t\\r\\n](.|\\s)*' then {text}[2:] else {text} end"""
         nested = type_.endswith("]") or type_.startswith("STRUCT")
         columns.append(f'cast({text}{"::json" * nested} as {type_}) as "{name}"')
     names = ", ".join(f"'{name}': 'VARCHAR'" for name, _ in shape.columns)
@@ -75,13 +75,23 @@ def _csv_rows(directory: Path, shape: Shape) -> Rows:
 
 
 def _json_rows(directory: Path, shape: Shape) -> Rows:
-    columns = ", ".join(f"'{name}': '{type_}'" for name, type_ in shape.columns)
-    return _scan(directory, shape, "ndjson", f"read_json(FILES, columns={{{columns}}}, format='newline_delimited')")
+    """Lines are cast as wholes, since DuckDB's `read_json` takes long decimals for doubles; bytes are base64."""
+    fields = ", ".join(f'"{name}" {"VARCHAR" if type_ == "BLOB" else type_}' for name, type_ in shape.columns)
+    values = ", ".join(
+        f'from_base64(o."{n}") as "{n}"' if type_ == "BLOB" else f'o."{n}"' for n, type_ in shape.columns
+    )
+    lines = "read_csv(FILES, columns={'line': 'VARCHAR'}, header=false, auto_detect=false, delim='', quote='')"
+    read = f"(select cast(cast(line as json) as struct({fields})) as o from {lines})"
+    return _scan(directory, shape, "ndjson", read, values)
 
 
 def _sqlite_rows(directory: Path, shape: Shape) -> Rows:
     with closing(sqlite3.connect(directory / "tables.db")) as connection:
-        found = connection.execute(f'select * from "{shape.name}"').fetchall()
+        if not connection.execute("select 1 from sqlite_master where name = ?", (shape.name,)).fetchone():
+            return []
+        found = connection.execute("select * from " + '"' + shape.name.replace('"', '""') + '"').fetchall()
+    if not found:
+        return []
     stored = {
         name: [v if v is None or isinstance(v, bytes | float) else str(v) for v in column]
         for (name, _), column in zip(shape.columns, zip(*found, strict=True), strict=False)
@@ -92,7 +102,8 @@ def _sqlite_rows(directory: Path, shape: Shape) -> Rows:
     )
     with closing(duckdb.connect()) as connection:
         connection.register("stored", pa.table(stored))
-        return connection.sql(f"select {columns} from stored").to_arrow_table().to_pylist() if found else []
+        rows: Rows = connection.sql(f"select {columns} from stored").to_arrow_table().to_pylist()
+        return rows
 
 
 STATES: Mapping[str, Callable[[Path, Clock], AbstractContextManager[State]]] = {

@@ -241,7 +241,7 @@ def test_a_time_is_one_scope_however_it_is_spelled(bench: Bench, spelled: object
 def test_a_scope_may_be_of_any_type(bench: Bench, type_: str) -> None:
     shape = Shape("any", (("part", type_), ("n", "INTEGER")), ("part", "n"), "part")
     scopes: list[object] = {
-        "VARCHAR": [*TEXTS, None, "..", "/etc", "../x", "%2E", "A", "__HIVE_DEFAULT_PARTITION__", "None"],
+        "VARCHAR": [*TEXTS[::4], None, "..", "/etc", "../x", "%2E", "A", "__HIVE_DEFAULT_PARTITION__", "None"],
         "INTEGER": [0, -1, None, 2**31 - 1],
         "DATE": [date(2026, 1, 1), date(1969, 12, 31), None],
         "DECIMAL(12,4)": [Decimal("1.5"), Decimal("-0.0001"), None],
@@ -442,7 +442,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     database=None,

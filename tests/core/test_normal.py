@@ -134,15 +134,17 @@ def apps(draw: st.DrawFn) -> Declarations:
     read = [v.at(draw(st.sampled_from([None, v.frame]))) for v in [*views, hidden]]
     first = wm.Query("q_first", inputs={"a": views[0], "b": read[-1]}, key=["x"], sql="select 1 as x from a, b")
     second = wm.Query("q_second", inputs={"q": first, "v": read[0]}, key=("x",), time=None, sql="select x from q, v")
+    anything: st.SearchStrategy[wm.Topic | wm.View | wm.Query] = st.sampled_from(
+        [topic, views[0], read[0], hidden, second]
+    )
+    readable: st.SearchStrategy[wm.View | wm.Query] = st.sampled_from([views[0], read[0], first])
     return collect(
         [
             *views,
             first,
             second,
-            wm.Table(
-                "a_table", of=draw(st.sampled_from([topic, views[0], read[0], hidden, second])), every=draw(lengths)
-            ),
-            wm.Alert("an_alert", of=draw(st.sampled_from([views[0], read[0], first])), when="1 = 1"),
+            wm.Table("a_table", of=draw(anything), every=draw(lengths)),
+            wm.Alert("an_alert", of=draw(readable), when="1 = 1"),
             wm.Example(of=first, given=[draw(st.dictionaries(names, plain_values, max_size=3))], expect=[{"x": 1}]),
         ]
     )

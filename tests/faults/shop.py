@@ -14,6 +14,7 @@ import watersmeet as wm
 from watersmeet.core.clock import Clock
 from watersmeet.core.declarations import Declarations, collect
 from watersmeet.core.ledger import Totals, total
+from watersmeet.engines.columnar.engine import ColumnarEngine
 from watersmeet.layers.status import ledger
 from watersmeet.runtime.loading import App
 from watersmeet.runtime.node import Node
@@ -61,13 +62,14 @@ hourly = wm.Query(
     time="hour",
     sql="select window_start as hour, product, orders, revenue from s",
 )
+ENGINE = ColumnarEngine(threads=1)
 declarations: Declarations = collect([sales, totals, hourly])
 
 
 def open_node(folder: Path, clock: Clock) -> Node:
     """A node on the stores of a folder."""
     settings = Settings.model_validate({"directory": folder, "compute": {"threads": 1}})
-    return Node(wire(settings, clock=clock), App("shop", declarations, {}, ModuleType("shop")), sources=[])
+    return Node(wire(settings, clock=clock, engine=ENGINE), App("shop", declarations, {}, ModuleType("shop")), sources=[])
 
 
 def clock() -> Clock:
@@ -89,7 +91,7 @@ def order(number: int, draw: random.Random, **changes: object) -> bytes:
 
 def workload(name: str, count: int = 24) -> list[bytes]:
     """The payloads of one of the workloads, in order."""
-    draw = random.Random(name)  # noqa: S311
+    draw = random.Random(name)
     plain = [order(n, draw) for n in range(count)]
     match name:
         case "steady":
@@ -101,13 +103,23 @@ def workload(name: str, count: int = 24) -> list[bytes]:
         case "late":
             return sorted(plain, key=lambda p: -json.loads(p)["at"])
         case "poison":
-            return [p for payload in plain for p in ([payload, draw.choice(POISON)] if draw.random() < 0.4 else [payload])]
+            return [
+                p for payload in plain for p in ([payload, draw.choice(POISON)] if draw.random() < 0.4 else [payload])
+            ]
         case "borders":
             return [order(n, draw, at=NOON_MS + 60_000 * (n % 5) - n % 2) for n in range(count)]
     raise ValueError(name)
 
 
-POISON = [b"{", b"", b"[]", b'{"order_id": 1}', b'{"order_id":"x","product":"tea","at":"yesterday"}', b"\xff\xfe", b"\x00"]
+POISON = [
+    b"{",
+    b"",
+    b"[]",
+    b'{"order_id": 1}',
+    b'{"order_id":"x","product":"tea","at":"yesterday"}',
+    b"\xff\xfe",
+    b"\x00",
+]
 WORKLOADS = ("steady", "hot key", "duplicates", "late", "poison", "borders")
 
 

@@ -14,14 +14,14 @@ import pytest
 pytestmark = pytest.mark.integration
 KILLS = 20
 
-APP = '''
+APP = """
 import watersmeet as wm
 
 orders = wm.Topic("orders", id="order_id", key="product", event_time="at", partitions=2,
     schema={"order_id": "varchar not null", "product": "varchar not null", "at": "timestamp_ms not null"})
 sales = wm.View("sales", topic=orders, dimensions=["product"], window=wm.tumbling("1m"),
     measures={"orders": wm.count(), "buyers": wm.distinct("order_id")})
-'''
+"""
 SETTINGS = """
 app: killed
 speed: {epoch_seconds: 0.2, slice_records: 50}
@@ -57,13 +57,20 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
             assert runner.stderr is not None
             while b"running" not in (line := runner.stderr.readline()):
                 assert line, "run ended before it began"
-            subprocess.run(command(tmp_path, "send", "orders", "-"), input=feed, check=True, capture_output=True, timeout=60)
+            subprocess.run(
+                command(tmp_path, "send", "orders", "-"), input=feed, check=True, capture_output=True, timeout=60
+            )
             sent += len(lines) + 5
         finally:
             os.kill(runner.pid, signal.SIGKILL)
             runner.wait()
             runner.stderr.close()
-    subprocess.run(command(tmp_path, "run", "--for", "3s", "ingest", "speed", "batch"), check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        command(tmp_path, "run", "--for", "3s", "ingest", "speed", "batch"),
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     status = ask(tmp_path, "status")
     ledger = status["ledger"]
     assert isinstance(ledger, dict)

@@ -38,7 +38,12 @@ class Absorbed:
 
 
 class Kit(Protocol):
-    """An engine, as the model uses one."""
+    """An engine, as the model uses one.
+
+    ``finished``: its answers have derived columns, `having` and the order of the key.
+    """
+
+    finished: bool
 
     def absorb(
         self,
@@ -54,16 +59,21 @@ class Kit(Protocol):
         """Add cells up."""
         ...
 
-    def answer(self, view: wm.View, cells: Mapping[str, Sequence[Blob]], upto_us: int | None) -> object:
-        """What a view shows of cells, by fingerprint; comparable."""
+    def answer(self, view: wm.View, cells: Mapping[str, Sequence[Blob]], upto_us: int | None) -> list[dict[str, Any]]:
+        """What a view shows of cells, by fingerprint."""
         ...
 
 
 class ReferenceKit:
-    """The reference engine; every record's row and inputs are computed once."""
+    """The reference engine; every record's row and inputs are computed once.
 
-    def __init__(self, world: World) -> None:
-        self._topic = world.topic
+    Args:
+        world: whose records.
+        finished: see `Kit`. What comes after measures are presented is a function of the rows, and costs the most.
+    """
+
+    def __init__(self, world: World, *, finished: bool = False) -> None:
+        self._topic, self.finished = world.topic, finished
         decoded = reference.decode(world.topic, world.records)
         self._decoded = {(d.record["partition"], d.record["offset"]): d for d in decoded}
         rows = [d.row for d in decoded if not d.reason]
@@ -107,11 +117,13 @@ class ReferenceKit:
         """See `Kit`."""
         return reference.merge(spec, *cells)
 
-    def answer(self, view: wm.View, cells: Mapping[str, Sequence[Blob]], upto_us: int | None) -> object:
-        """The rows before `derive`: everything after is a function of them."""
+    def answer(self, view: wm.View, cells: Mapping[str, Sequence[Blob]], upto_us: int | None) -> list[dict[str, Any]]:
+        """See `Kit`."""
         merged = {spec.fingerprint: reference.merge(spec, *cells[spec.fingerprint]) for spec in view.specs}
+        if self.finished:
+            return reference.rows(view, merged, upto_us=upto_us)
         rows = reference.presented(view, merged, upto_us)
-        return sorted(repr([(name, row[name]) for name in row]) for row in rows)
+        return sorted(rows, key=lambda row: repr([row[name] for name in view.key]))
 
 
 def newest(fates: Iterable[reference.Fate], partitions: int) -> tuple[int | None, ...]:

@@ -16,8 +16,10 @@ from watersmeet.core import manifest
 from watersmeet.core.ledger import total
 from watersmeet.core.manifest import Manifest, cover
 from watersmeet.engines import reference
+from watersmeet.engines.columnar.engine import ColumnarEngine
 
-from .model import Layers, ReferenceKit, interval
+from .columnar import ColumnarKit
+from .model import Kit, Layers, ReferenceKit, interval
 from .worlds import World, cases, worlds
 
 pytestmark = pytest.mark.unit
@@ -77,6 +79,9 @@ def check(layers: Layers, kit: ReferenceKit) -> None:
         assert layers.kit.answer(view, cells, upto) == kit.answer(view, whole, upto), view.name
 
 
+ENGINE = ColumnarEngine(threads=1)
+
+
 @cases(150, 5000)
 @given(worlds())
 def test_batch_and_speed_merged_are_the_reference_over_the_same_slices(world: World) -> None:
@@ -84,27 +89,47 @@ def test_batch_and_speed_merged_are_the_reference_over_the_same_slices(world: Wo
     Layers(world, kit, lambda layers: check(layers, kit)).run()
 
 
+@cases(12, 400)
+@given(worlds(chosen=2))
+def test_and_so_they_are_with_the_columnar_engine(world: World) -> None:
+    oracle = ReferenceKit(world, finished=True)
+    Layers(world, ColumnarKit(ENGINE, world.topic), lambda layers: check(layers, oracle)).run()
+
+
+def check_whole(layers: Layers, kit: ReferenceKit) -> None:
+    """The law for identical copies: the reference knows of no slices."""
+    layers.run()
+    layers.take(("flush",))
+    m = layers.m
+    whole = kit.fates([interval(layers.world.records, m.start, m.frontier)], {})
+    upto = max((t for t in m.event_times if t is not None), default=None)
+    for view in layers.served():
+        cells = {spec.fingerprint: layers.cells(spec.fingerprint, cover(m, spec.fingerprint)) for spec in view.specs}
+        expected = {spec.fingerprint: [kit.lift(spec, whole)] for spec in view.specs}
+        assert layers.kit.answer(view, cells, upto) == kit.answer(view, expected, upto), view.name
+
+
+def build(world: World, kit: Kit) -> Layers:
+    return Layers(world, kit, lambda layers: None)
+
+
 @cases(100, 5000)
 @given(worlds(same=True))
 def test_of_identical_copies_no_cut_can_be_seen(world: World) -> None:
     kit = ReferenceKit(world)
-    layers = Layers(world, kit, lambda layers: None)
-    layers.run()
-    layers.take(("flush",))
-    end = layers.m.frontier
-    whole = kit.fates([interval(world.records, layers.m.start, end)], {})
-    upto = max((t for t in layers.m.event_times if t is not None), default=None)
-    for view in layers.served():
-        fps = [spec.fingerprint for spec in view.specs]
-        cells = {fp: layers.cells(fp, cover(layers.m, fp)) for fp in fps}
-        expected = {spec.fingerprint: [kit.lift(spec, whole)] for spec in view.specs}
-        assert kit.answer(view, cells, upto) == kit.answer(view, expected, upto)
+    check_whole(build(world, kit), kit)
+
+
+@cases(12, 400)
+@given(worlds(same=True, chosen=2))
+def test_nor_can_it_with_the_columnar_engine(world: World) -> None:
+    check_whole(build(world, ColumnarKit(ENGINE, world.topic)), ReferenceKit(world, finished=True))
 
 
 @cases(60, 1000)
 @given(worlds())
 def test_after_everything_is_published_nothing_is_missing(world: World) -> None:
-    layers = Layers(world, ReferenceKit(world), lambda layers: None)
+    layers = build(world, ReferenceKit(world))
     layers.run()
     layers.take(("flush",))
     for fp in layers.m.readable:

@@ -8,7 +8,6 @@ however the records were split.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -120,9 +119,9 @@ def quantised(value: float | Decimal | int, scale: int = 9) -> Fraction | None:
     """A double as the decimal that a sum takes it for: the nearest, to even on a tie; None if it is out of range."""
     if not isinstance(value, float):
         return Fraction(value)
-    product = Fraction(value * 10.0**scale) if math.isfinite(value * 10.0**scale) else None
-    if product is None or abs(product) >= 10**28:
+    if not abs(value * 10.0**scale) < 1e28:
         return None
+    product = Fraction(value * 10.0**scale)
     low = product.numerator // product.denominator
     rest = product - low
     return Fraction(low + (rest > Fraction(1, 2) or (rest == Fraction(1, 2) and low % 2 == 1)), 10**scale)
@@ -163,10 +162,10 @@ def edge(rows: Sequence[Row], column: str, place: int, *, nulls: bool = False) -
     return found[place] if found else None
 
 
-def ranking(values: Sequence[Any], limit: int) -> tuple[dict[str, Any], ...]:
-    """The most frequent values."""
+def ranking(values: Sequence[Any], limit: int) -> tuple[dict[str, Any], ...] | None:
+    """The most frequent values; over nothing None."""
     counted = sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
-    return tuple({"value": value, "count": n} for value, n in counted[:limit])
+    return tuple({"value": value, "count": n} for value, n in counted[:limit]) or None
 
 
 def estimate(values: set[Any]) -> int:

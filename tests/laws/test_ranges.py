@@ -16,6 +16,7 @@ from hypothesis import given
 import watersmeet as wm
 from watersmeet.core.engine import Filter, Order, Selection
 from watersmeet.core.errors import DeclarationError
+from watersmeet.core.window import Window
 from watersmeet.engines import reference
 
 from .worlds import SECOND, World, cases, topic, views, worlds
@@ -74,7 +75,7 @@ def test_where_and_order_come_last(world: World, descending: bool) -> None:
     assert found == expected[:3], "a row that is filtered out was still there for lag"
 
 
-WIDER: dict[str, wm.Window | None] = {
+WIDER: dict[str, Window | None] = {
     "the same": wm.tumbling("10s"),
     "three panes": wm.tumbling("30s"),
     "hopping": wm.hopping("40s", "10s"),
@@ -128,7 +129,8 @@ def test_a_roll_up_through_another_view_groups_by_its_columns(world: World) -> N
     for row in found:
         mine = [c for c in cells if c["window_start"] == row["window_start"] and n_of[c["k"]] == row["n"]]
         assert row["records"] == sum(c["records"] for c in mine)
-        assert row["total"] == sum((c["total"] for c in mine if c["total"] is not None), 0) or row["total"] is None
+        totals = [c["total"] for c in mine if c["total"] is not None]
+        assert row["total"] == (sum(totals) if totals else None)
 
 
 def test_what_could_not_be_equal_is_refused() -> None:

@@ -58,7 +58,9 @@ def test_precedence_is_command_line_environment_dotenv_profile_file_default(tmp_
 
 def test_an_unknown_key_names_itself_its_origin_and_the_nearest(tmp_path: Path) -> None:
     write(tmp_path, "serve: {prot: 1}\n")
-    with pytest.raises(SettingsError, match=r"(?i)watersmeet.yaml: setting 'serve.prot'.*did you mean 'port'") as caught:
+    with pytest.raises(
+        SettingsError, match=r"(?i)watersmeet.yaml: setting 'serve.prot'.*did you mean 'port'"
+    ) as caught:
         load(start=tmp_path, environ={})
     assert caught.value.where == "watersmeet.yaml"
 
@@ -81,5 +83,5 @@ def test_what_is_malformed_is_said_plainly(tmp_path: Path, text: str, message: s
 
 def test_an_unknown_profile_suggests_the_nearest(tmp_path: Path) -> None:
     write(tmp_path)
-    with pytest.raises(SettingsError, match="(?i)did you mean 'prod'"):
+    with pytest.raises(SettingsError, match=r"(?i)did you mean 'prod'"):
         load(start=tmp_path, profile="prd", environ={})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -21,6 +22,7 @@ from .stage import SIMULATED, Stage
 
 Row = dict[str, object]
 SHOWN = 8
+OPINION = ["movie_id", "review_count", "avg_sentiment", "positive_count", "negative_count", "neutral_count"]
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Picture:
     Args:
         status: of the node.
         trending: the newest hour's leading films.
+        leading: the films with most reviews, as long as nothing is trending.
         opinion: merged, batch and speed figures of one film.
         dead: topic -> reason -> how many dead letters.
         freshness_seconds: age of the newest record in the answers, in real seconds.
@@ -37,10 +40,16 @@ class Picture:
 
     status: Status
     trending: list[Row] = field(default_factory=list)
+    leading: list[Row] = field(default_factory=list)
     opinion: dict[Layer, Row] = field(default_factory=dict)
     title: str = ""
     dead: dict[str, dict[str, int]] = field(default_factory=dict)
     freshness_seconds: float | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether some merged answer has rows."""
+        return bool(self.trending or self.leading)
 
 
 def look(stage: Stage) -> Picture:
@@ -50,12 +59,18 @@ def look(stage: Stage) -> Picture:
     ages = [t.freshness_seconds for t in status.topics if t.freshness_seconds is not None]
     picture = Picture(status, freshness_seconds=min(ages) / stage.factor if ages else None)
     picture.dead = {t.name: node.repair.reasons(t.name) for t in status.topics if t.dead}
-    try:
+    with contextlib.suppress(PendingError):  # the first slice of a topic is not there yet; the next look has it
         picture.trending = _trending(stage)
+    with contextlib.suppress(PendingError):
+        picture.leading = [] if picture.trending else _leading(stage)
         picture.opinion, picture.title = _opinion(stage)
-    except PendingError:
-        pass  # the first epoch has no cells yet; the next look has
     return picture
+
+
+def _leading(stage: Stage) -> list[Row]:
+    answer = stage.node.reader.read(Request("sentiment_now", order=(Order("review_count", True),), limit=SHOWN))
+    rows: list[Row] = pa.table(answer.rows).to_pylist()
+    return rows
 
 
 def _trending(stage: Stage) -> list[Row]:
@@ -71,7 +86,8 @@ def _opinion(stage: Stage) -> tuple[dict[Layer, Row], str]:
     layers: tuple[Layer, ...] = ("merged", "batch", "speed")
     for layer in layers:
         answer = stage.node.reader.read(Request(view, layer=layer))
-        found[layer] = {row["movie_id"]: row for row in pa.table(answer.rows).to_pylist()}
+        rows = pa.table(answer.rows).select(OPINION).to_pylist()
+        found[layer] = {row["movie_id"]: row for row in rows}
     both = found["batch"].keys() & found["speed"].keys() & found["merged"].keys()
     if not both:
         return {}, ""
@@ -116,8 +132,12 @@ def _trending_table(picture: Picture) -> RenderableType:
     for row in picture.trending:
         title = str(row["title"] or f"film {row['movie_id']}")
         table.add_row(title[:44], cell(row["trending_score"]), cell(row["velocity"]), cell(row["acceleration"]))
-    if not picture.trending:
-        table.add_row("waiting for two polls of a film …", "", "", "")
+    if picture.trending:
+        return table
+    table = _table("Most discussed (a velocity needs two polls of a film)", "film", "reviews", "sentiment", "label")
+    for row in picture.leading:
+        title = str(row["title"] or f"film {row['movie_id']}")
+        table.add_row(title[:44], cell(row["review_count"]), cell(row["avg_sentiment"]), cell(row["label"]))
     return table
 
 

@@ -16,6 +16,7 @@ from rich.live import Live
 
 from watersmeet.core.duration import microseconds
 from watersmeet.core.errors import SettingsError
+from watersmeet.runtime import logging
 
 from . import board
 from .output import print_json, say
@@ -57,6 +58,7 @@ def demo(
             remedy="set it, or run the demo without --live",
         )
     say("starting: reading films, opening stores …")
+    logging.configure("error")
     stage: AbstractContextManager[Stage] = live(Path(".watersmeet") / "demo-live") if live_service else sandboxed()
     with stage as on, Served(on.node, port=port) as served:
         if not live_service:
@@ -77,7 +79,7 @@ def _show(stage: Stage, url: str, seconds: float | None, json: bool) -> int:
         with Live(console=console, auto_refresh=False, transient=json) as display:
             while not stop.is_set() and (seconds is None or clock.monotonic() - began < seconds):
                 picture = board.look(stage)
-                if first is None and picture.trending:
+                if first is None and picture.is_answered:
                     first = started + clock.monotonic() - began
                 if console.is_terminal:
                     display.update(board.draw(picture, stage, url=url, first_seconds=first), refresh=True)

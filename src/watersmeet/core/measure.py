@@ -7,7 +7,7 @@ cells may be added in any order and grouping. No lift has an inverse: nothing is
     lift       partial columns                                        from records -> merged
     count      n bigint                                               count, sum
     sum        s decimal(38,scale), n bigint (non-null inputs)        sum, sum
-    squares    hi, lo decimal(38,0): sum of x² in two 64-bit limbs    sum, sum
+    squares    hi, lo decimal(38,0): Σx² = hi·2^94 + lo               sum, sum
     min, max   v                                                      least, greatest
     first      t timestamp, p int, o bigint, i int, v                 the value at the least (t, p, o, i)
     last       the same                                               the value at the greatest

@@ -8,9 +8,30 @@ from functools import cached_property
 
 from .errors import DeclarationError
 from .fingerprint import digest
-from .site import caller, check_name
+from .site import caller, check_name, suggest
+from .sql import lineage as lineages
 from .sql import query as statements
+from .sql.lineage import Lineage, Shift
+from .sql.relation import Field, Input
 from .view import View
+from .window import Window
+
+_PRESENTED = {
+    "mean": "a mean",
+    "variance": "a variance",
+    "stddev": "a standard deviation",
+    "distinct": "a distinct count",
+    "top": "a list cut to the top",
+}
+_DAY_US = 86_400_000_000
+# Clocks that change make a local day up to an hour or so longer; none was ever two days long.
+_LONGEST_US = {
+    "day": 2 * _DAY_US,
+    "week": 8 * _DAY_US,
+    "month": 32 * _DAY_US,
+    "quarter": 93 * _DAY_US,
+    "year": 367 * _DAY_US,
+}
 
 
 @dataclass(frozen=True)
@@ -57,12 +78,32 @@ class Query:
                 where=where,
             )
         _ = self.canonical
+        columns = self.lineage.columns
+        if columns is not None and self.time is not None and self.time not in columns:
+            raise DeclarationError(
+                f"time of query {self.name}",
+                expected="a column of its result",
+                got=repr(self.time),
+                remedy=suggest(self.time, columns),
+                where=where,
+            )
+        lineages.check_aggregates(self.lineage, self.unsafe, subject=f"query {self.name}", where=where)
 
     @cached_property
     def canonical(self) -> str:
         """The SQL, independent of white space and comments."""
-        columns = {alias: of.columns if isinstance(of, View) else () for alias, of in self.inputs.items()}
-        return statements.check(self.sql, columns, subject=f"query {self.name}", where=self.where_declared)
+        return statements.check(self.sql, self.inputs, subject=f"query {self.name}", where=self.where_declared)
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Where its columns come from, found out without running it."""
+        inputs = {alias: _input(of) for alias, of in self.inputs.items()}
+        return lineages.trace(self.sql, inputs, subject=f"query {self.name}", where=self.where_declared)
+
+    @cached_property
+    def shifts(self) -> Mapping[str, Shift | None]:
+        """For each input how far a range on the result reaches into it; None: that input is read whole."""
+        return lineages.pushdown(self.lineage, self.time)
 
     @cached_property
     def views(self) -> tuple[View, ...]:
@@ -83,6 +124,37 @@ class Query:
             self.time,
             self.unsafe,
         )
+
+
+def _input(of: View | Query) -> Input:
+    """What is known of the rows of a view or query."""
+    if isinstance(of, Query):
+        return of.lineage.result.as_input(of.time)
+    frame = of.frame
+    overlapping = frame.kind in ("hopping", "running")
+    fields = [
+        Field("window_start", (0, 0) if of.time else None),
+        Field("window_end", _length(frame)),
+        *(Field(dimension.name) for dimension in of.by),
+        *(Field(name, None, _PRESENTED.get(m.kind, ""), overlapping) for name, m in of.measures.items()),
+    ]
+    given = Input(tuple(fields), always=of.time is not None)
+    if not of.derive:
+        return given
+    derived = [(name, item.text) for name, item in of.derived]
+    return lineages.extended(given, derived, of.time, subject=f"view {of.name}", where=of.where_declared)
+
+
+def _length(frame: Window) -> tuple[int, int] | None:
+    """Between which bounds the end of a window lies after its start, where it has any."""
+    match frame.kind:
+        case "tumbling" | "hopping":
+            return frame.size_us, frame.size_us
+        case "running":
+            return frame.every_us, frame.every_us
+        case "calendar" if frame.unit is not None:
+            return 0, _LONGEST_US[frame.unit]
+    return None
 
 
 Readable = View | Query

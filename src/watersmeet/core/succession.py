@@ -99,10 +99,9 @@ def advance(c: Catalogue, manifests: Mapping[str, Manifest], now_us: int, keep_u
     if waiting and not undone:
         still = {address for name in touched for address in missing[name]}
         if all(duties[t].held for t in waiting):
-            if not still and not any(_is_open(manifests[t]) for t in waiting):
+            if not still:
                 moved |= touched
-                for t in waiting:
-                    duties[t] = Duty(0, c.declarations, duties[t].waiting)
+                duties.update((t, Duty(0, c.declarations, duties[t].waiting)) for t in waiting)
         elif still <= {(t, manifests[t].open_epoch) for t in waiting}:
             duties.update((t, replace(duties[t], held=True)) for t in waiting)
     served = {name: c.applied[name] if name in moved else edition for name, edition in c.served.items()}
@@ -155,10 +154,6 @@ def _missing(edition: Edition, manifests: Mapping[str, Manifest]) -> set[tuple[s
         for fingerprint in cells.fingerprints:
             out |= {(m.topic, epoch) for epoch in cover(m, fingerprint).missing if epoch not in lost}
     return out
-
-
-def _is_open(m: Manifest) -> bool:
-    return any(s.epoch == m.open_epoch for s in m.slices)
 
 
 def _aged(c: Catalogue, now_us: int, keep_us: int) -> Catalogue:

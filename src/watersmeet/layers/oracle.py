@@ -45,7 +45,7 @@ class Oracle:
             return 0, 0
         with duckdb.connect() as db:
             db.execute("set TimeZone = 'UTC'")
-            db.execute("create table raw (partition integer, \"offset\" bigint, arrival bigint, value blob)")
+            db.execute('create table raw (partition integer, "offset" bigint, arrival bigint, value blob)')
             for chunk in self._archive.read(turn.topic.name, epoch.number, CHUNK):
                 db.register("chunk", pa.table(chunk))
                 db.execute('insert into raw select partition, "offset", arrival, value from chunk')

@@ -65,13 +65,7 @@ class Publisher:
     def __init__(self, reader: Reader, state: State, engine: Engine, clock: Clock, sink: Callable[[str], Sink]) -> None:
         self._reader, self._state, self._engine, self._clock, self._sink = reader, state, engine, clock, sink
         self._looked: dict[str, tuple[int, str]] = {}
-
-    def prepare(self, table: Table) -> None:
-        """Make the table at its destination; called by apply, once something can be read."""
-        of = table.of
-        if not isinstance(of, Topic):
-            answer = self._reader.read(Request(of, limit=0))
-            self._sink(table.to).prepare(table, self._shape(table, _columns(table, answer, self._engine, 0)))
+        self._prepared: set[str] = set()
 
     def due(self, table: Table) -> bool:
         """True if ``every`` has passed since the last look."""
@@ -94,7 +88,11 @@ class Publisher:
         rows = _columns(table, answer, self._engine, now_us)
         if table.when == "final":
             rows = _final(rows, of, answer.receipt.watermark_us)
-        done = self._write(table, self._shape(table, rows), rows, of, answer)
+        shape = self._shape(table, rows)
+        if table.name not in self._prepared:
+            self._sink(table.to).prepare(table, shape)
+            self._prepared.add(table.name)
+        done = self._write(table, shape, rows, of, answer)
         self._looked[table.name] = (now_us, answer.receipt.etag)
         return done
 
@@ -148,7 +146,9 @@ class Publisher:
     def _shape(self, table: Table, rows: pa.Table) -> Shape:
         of = table.of
         key = of.key if isinstance(of, View | Query) else ("partition", "offset")
-        columns = tuple((field.name, str(field.type)) for field in rows.schema)
+        kinds = "select column_name as name, column_type as kind from (describe rows)"
+        described = pa.table(self._engine.query(kinds, {"rows": rows.slice(0, 0)}, as_of_us=0)).to_pylist()
+        columns = tuple((row["name"], row["kind"]) for row in described)
         names = {name for name, _ in columns}
         time = of.time if isinstance(of, View | Query) else None
         return Shape(

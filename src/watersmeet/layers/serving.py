@@ -145,6 +145,10 @@ class Serving:
         along = {fp: c.spec for fp, c in self._cells.items() if c.spec.topic.name in topics}
         for name in topics:
             m = self._state.manifest(name, self._as_of_us)
+            if not m.version:
+                raise RequestError(
+                    f"topic {name} as of {self._as_of_us}", kind="gone", expected="a time at which it had a manifest"
+                )
             known = self._topics.get(name)
             if known is None or known.manifest.version != m.version:
                 self._topics[name] = _topic(m)

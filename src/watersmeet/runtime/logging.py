@@ -38,6 +38,12 @@ def configure(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *extra, last],
         )
     )
+    # Libraries that log through structlog itself go the same way, to standard error.
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

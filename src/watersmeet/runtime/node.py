@@ -173,6 +173,9 @@ class Node:
         """Drain and end every thread; called twice, it does not wait for the drain."""
         again = self._stop_ingest.is_set()
         self._stop_ingest.set()
+        for thread in () if again else self._threads:
+            if thread.name.startswith("source"):
+                thread.join(drain_seconds)  # what it is pulling is still appended
         if not again and any(t.name.startswith("speed") for t in self._threads):
             self.drain(drain_seconds)
         self._stop.set()

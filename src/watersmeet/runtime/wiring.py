@@ -47,12 +47,18 @@ class Parts:
     sink: Callable[[str], Sink]
 
 
-def wire(settings: Settings, *, clock: Clock | None = None) -> Parts:
-    """Open every store that the settings name; makes the directory if it is missing (0700)."""
+def wire(settings: Settings, *, clock: Clock | None = None, engine: Engine | None = None) -> Parts:
+    """Open every store that the settings name; makes the directory if it is missing (0700).
+
+    Args:
+        settings: what to open.
+        clock: default the machine's.
+        engine: shared with other nodes of this process; it keeps nothing but prepared statements. Default a new one.
+    """
     root: Path = settings.directory
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = clock or SystemClock()
-    engine = ColumnarEngine(threads=settings.compute.threads or None, memory=settings.compute.memory or None)
+    engine = engine or ColumnarEngine(threads=settings.compute.threads or None, memory=settings.compute.memory or None)
     source = LocalLog(root / "log", clock)
     archive = LocalArchive(root / "archive")
     runner = LocalRunner(source, archive, engine, clock, slice_records=settings.speed.slice_records)

@@ -23,6 +23,7 @@ from types import ModuleType
 import pyarrow as pa
 
 from watersmeet.core.declarations import Declarations
+from watersmeet.core.engine import Engine
 from watersmeet.core.example import Example
 from watersmeet.core.manifest import roll
 from watersmeet.core.reader import Request
@@ -91,11 +92,14 @@ class _World:
         self._app = App("example", declarations, functions, ModuleType("example"))
         self._settings = Settings.model_validate({"directory": folder, "compute": {"threads": 1}})
         self.clock = manual_clock(now_us)
+        self._engine: Engine | None = None
         self.node = self._start()
         self.node.apply()
 
     def _start(self) -> Node:
-        return Node(wire(self._settings, clock=self.clock), self._app, sources=[])
+        parts = wire(self._settings, clock=self.clock, engine=self._engine)
+        self._engine = parts.engine
+        return Node(parts, self._app, sources=[])
 
     def play(self, records: Sequence[tuple[str, bytes]], draw: random.Random | None) -> None:
         """Append and absorb: at once, or in random pieces with rolls, batch runs, delays and restarts in between."""

@@ -108,7 +108,7 @@ def _evaluated(types: Columns, spec: CellSpec, records: Sequence[Record], first:
     bound = types.spec(spec)
     rows = "SELECT *, 0 AS _place FROM source"
     if spec.explode:
-        element = f"unnest({spec.explode.expr}) AS \"{spec.explode.name}\""
+        element = f'unnest({spec.explode.expr}) AS "{spec.explode.name}"'
         rows = f"SELECT *, {element}, generate_subscripts({spec.explode.expr}, 1) AS _place FROM source"
     wanted = ["event_time", '"partition"', '"offset"', "_place", f"{spec.where or 'true'} AS _counts"]
     wanted += [f"({d.expr}) AS _d{i}" for i, d in enumerate(spec.dimensions)]

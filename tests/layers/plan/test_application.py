@@ -208,11 +208,11 @@ def test_a_query_moves_together_with_all_its_inputs(world: World) -> None:
     world.apply(declared(5))
     old = {name: world.answer(name) for name in ("one", "two", "both")}
     world.batch("one")
-    assert world.applied.pending == ("both", "two"), "the first input is ready, the query is not"
+    assert list(world.applied.pending) == ["both", "two"], "the first input is ready, the query is not"
     assert world.answer("one") != old["one"]
     assert world.answer("both") == old["both"], "it still rests on the old cells of both inputs"
     world.batch("two")
-    assert world.applied.pending == ()
+    assert list(world.applied.pending) == []
     assert list(world.answer("both").values()) == [8, 8]
     world.check()
 
@@ -277,19 +277,40 @@ def test_a_slice_computed_by_the_old_version_cannot_land_after_the_fence(world: 
     assert total(world) == 0
 
 
-def test_an_epoch_sealed_at_the_last_moment_holds_the_version_back(world: World) -> None:
+def held(world: World) -> None:
+    """A world whose topic is held while its new version decides the last epoch."""
     world.apply(app())
     filled(world)
     world.apply(app(topic(check="v % 2 = 0")))
     world.append((103, 2))
+    world.absorb()
+    world.batch()
+    assert world.catalogue.duties["numbers"].held
+
+
+def test_nothing_can_land_while_a_version_comes_into_force(world: World) -> None:
+    held(world)
+    world.append((109, 2))
+    world.archive()
+    while world.publish("numbers", world.publication()):
+        pass
+    landed: list[bool] = []
+    for hit in range(3):
+        with interrupted(hit, lambda: landed.append(world.absorb())):
+            world.swap()
+        world.check()
+    assert landed[0] is False
+    assert world.manifest().topic_version == topic(check="v % 2 = 0").version
+
+
+def test_an_epoch_sealed_at_the_last_moment_holds_the_version_back(world: World) -> None:
+    held(world)
+    world.append((108, 2))
 
     def seal() -> None:
-        world.state.change(
-            "numbers", lambda m: manifest.seal(m, m.generation, (len(world.records["numbers"]),), "x", 1)
-        )
+        end = (len(world.records["numbers"]),)
+        world.state.change("numbers", lambda m: manifest.seal(m, m.generation, end, "x", START_US))
 
-    while not world.catalogue.duties["numbers"].held:
-        world.batch()
     world.archive()
     while world.publish("numbers", world.publication()):
         pass
@@ -298,24 +319,16 @@ def test_an_epoch_sealed_at_the_last_moment_holds_the_version_back(world: World)
     assert world.manifest().topic_version == topic().version
     assert not world.absorb()
     world.batch()
-    world.batch()
     assert world.manifest().topic_version == topic(check="v % 2 = 0").version
     world.check()
 
 
 def test_another_proposal_lets_a_held_topic_go_on(world: World) -> None:
-    world.apply(app())
-    filled(world)
-    world.apply(app(topic(check="v % 2 = 0")))
-    while not world.catalogue.duties["numbers"].held:
-        world.archive()
-        world.publish("numbers", world.publication())
-        world.swap()
+    held(world)
     assert world.apply(app()).pending == ()
     world.append((104, 5))
     assert world.absorb()
     world.check()
-    world.swap()
     assert all(not epoch.others for epoch in world.manifest().epochs), "what the other version decided is forgotten"
 
 
@@ -453,23 +466,24 @@ def test_of_two_applies_one_wins_and_the_other_is_told(world: World) -> None:
 
 
 @pytest.mark.parametrize("hit", range(6))
-def test_an_apply_that_is_overtaken_at_any_step_is_told(world: World, hit: int) -> None:
+def test_of_two_applies_at_the_same_time_one_wins(world: World, hit: int) -> None:
+    """The other one comes at any step of the first: up to the compare-and-set it wins, afterwards it is refused."""
     world.apply(app())
     filled(world)
     one, two = world.plan(app(least=5)), world.plan(app(least=6))
+    lost = []
 
-    def other() -> None:
-        planning.apply(two, world.state, world.log, world.clock)
+    def attempt(plan: planning.Plan) -> None:
+        try:
+            planning.apply(plan, world.state, world.log, world.clock)
+        except ConflictError:
+            lost.append(plan)
 
-    lost = False
-    try:
-        with interrupted(hit, other):
-            planning.apply(one, world.state, world.log, world.clock)
-    except ConflictError:
-        lost = True
-    assert lost is (hit < 5), "up to its compare-and-set the other one wins; afterwards the other one is refused"
-    world.settle()
-    world.check()
+    with interrupted(hit, lambda: attempt(two)):
+        attempt(one)
+    assert lost == [one if hit < 5 else two]
+    assert world.applied.declarations == (two if hit < 5 else one).proposed
+    finished(world)
 
 
 def test_a_swap_between_plan_and_apply_is_no_conflict(world: World) -> None:

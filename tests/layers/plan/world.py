@@ -11,19 +11,21 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import watersmeet as wm
 from watersmeet.adapters.local.clock import ManualClock
 from watersmeet.adapters.local.log import LocalLog
 from watersmeet.adapters.local.state import LocalState
-from watersmeet.core import catalogue, failpoint, manifest
+from watersmeet.core import catalogue, failpoint
+from watersmeet.core import manifest as transitions
 from watersmeet.core.applied import Applied, applied
 from watersmeet.core.catalogue import Catalogue
 from watersmeet.core.declarations import Declarations
 from watersmeet.core.errors import ConflictError, PendingError
 from watersmeet.core.ledger import Entry
-from watersmeet.core.manifest import Epoch, Manifest, cover, covered
+from watersmeet.core.manifest import Commit, Epoch, Manifest, Published, Run, cover, covered
 from watersmeet.core.outcome import outcome, undecided
 from watersmeet.core.topic import Topic
 from watersmeet.core.view import CellSpec
@@ -70,7 +72,8 @@ def count(spec: CellSpec, used: list[Item]) -> int:
 
 def decide(by: Topic, records: list[Item], known: set[int]) -> tuple[list[Item], set[int]]:
     """What is used, and the ids that are kept, in order; dead records claim no id."""
-    used, kept = [], set()
+    used: list[Item] = []
+    kept: set[int] = set()
     for item in records:
         if keep(by, item) and item[0] not in known | kept:
             used.append(item)
@@ -107,13 +110,15 @@ class World:
     Args:
         folder: where the stores are.
         records: by topic, in the order of the log's one partition.
-        blobs: (kind, owner) -> what was stored.
+        cells: (cells fingerprint, owner) -> the sum that was stored.
+        kept: owner -> the ids that were stored.
     """
 
     folder: Path
     clock: ManualClock = field(default_factory=lambda: ManualClock(START_US))
     records: dict[str, list[Item]] = field(default_factory=dict)
-    blobs: dict[tuple[str, str], object] = field(default_factory=dict)
+    cells: dict[tuple[str, str], int] = field(default_factory=dict)
+    kept: dict[str, set[int]] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
     specs: dict[str, CellSpec] = field(default_factory=dict)
     names: Iterator[int] = field(default_factory=itertools.count)
@@ -158,7 +163,7 @@ class World:
     def append(self, *items: Item, name: str = "numbers") -> None:
         self.records.setdefault(name, []).extend(items)
 
-    def slice_of(self, name: str = "numbers") -> manifest.Commit | None:
+    def slice_of(self, name: str = "numbers") -> Commit | None:
         """Compute what is unread as a slice; None if the layer may not, or there is nothing."""
         try:
             number, by, specs = self.applied.absorbs(name)
@@ -173,39 +178,35 @@ class World:
         known = self.ids(owners)
         used, kept = decide(by, self.records[name][lower:upper], known)
         attempt = f"s{next(self.names)}"
-        self.blobs["ids", attempt] = kept
-        self.blobs.update(((f"cells:{spec.fingerprint}", attempt), count(spec, used)) for spec in specs)
+        self.kept[attempt] = kept
+        self.cells.update(((spec.fingerprint, attempt), count(spec, used)) for spec in specs)
         fingerprints = frozenset(spec.fingerprint for spec in specs)
         entries = (entry(lower, upper, len(used)),)
         newest = (max((v for _, v in used), default=None),)
-        return manifest.Commit(
-            attempt, m.generation, number, (lower,), (upper,), fingerprints, entries, None, newest, newest
-        )
+        return Commit(attempt, m.generation, number, (lower,), (upper,), fingerprints, entries, None, newest, newest)
 
     def absorb(self, name: str = "numbers") -> bool:
         """Commit what is unread; whether there was something that could be."""
         return self.commit(name, self.slice_of(name))
 
-    def commit(self, name: str, commit: manifest.Commit | None) -> bool:
+    def commit(self, name: str, commit: Commit | None) -> bool:
         try:
             if commit is not None:
-                self.state.change(name, lambda m: manifest.commit(m, commit))
+                self.state.change(name, lambda m: transitions.commit(m, commit))
         except ConflictError:
             return False
         return commit is not None
 
     def roll(self, name: str = "numbers") -> None:
-        self.state.change(name, lambda m: manifest.roll(m, self.clock.now_us()))
+        self.state.change(name, lambda m: transitions.roll(m, self.clock.now_us()))
 
     # -- the batch layer
 
     def archive(self, name: str = "numbers") -> None:
-        for epoch in self.manifest(name).epochs:
-            if not epoch.archived:
-                number = epoch.number
-                self.state.change(name, lambda m, number=number: manifest.archived(m, number))  # type: ignore[misc]
+        for number in [e.number for e in self.manifest(name).epochs if not e.archived]:
+            self.state.change(name, partial(transitions.archived, number=number))
 
-    def publication(self, name: str = "numbers") -> manifest.Published | None:
+    def publication(self, name: str = "numbers") -> Published | None:
         """Compute the next epoch that some version or fingerprint lacks; None if there is none."""
         m = self.manifest(name)
         for _, by, specs in self.applied.recomputes(name):
@@ -215,7 +216,7 @@ class World:
                     return self._computed(m, epoch, by, owing)
         return None
 
-    def _computed(self, m: Manifest, epoch: Epoch, by: Topic, owing: list[CellSpec]) -> manifest.Published | None:
+    def _computed(self, m: Manifest, epoch: Epoch, by: Topic, owing: list[CellSpec]) -> Published | None:
         before = [outcome(m, e, by.version) for e in m.epochs if e.number < epoch.number]
         if any(o is None for o in before):
             return None
@@ -223,17 +224,17 @@ class World:
         lower, upper = epoch.lower[0], epoch.upper[0]
         used, kept = decide(by, self.records[m.topic][lower:upper], known)
         owner = f"b{next(self.names)}"
-        self.blobs["ids", owner] = kept
-        self.blobs.update(((f"cells:{s.fingerprint}", f"{owner}-{s.fingerprint}"), count(s, used)) for s in owing)
+        self.kept[owner] = kept
+        self.cells.update(((s.fingerprint, f"{owner}-{s.fingerprint}"), count(s, used)) for s in owing)
         n = epoch.number
-        runs = tuple(manifest.Run(f"{owner}-{s.fingerprint}", s.fingerprint, n, n) for s in owing)
+        runs = tuple(Run(f"{owner}-{s.fingerprint}", s.fingerprint, n, n) for s in owing)
         newest = (max((v for _, v in used), default=None),)
-        return manifest.Published(n, runs, owner, (entry(lower, upper, len(used)),), by.version, newest)
+        return Published(n, runs, owner, (entry(lower, upper, len(used)),), by.version, newest)
 
-    def publish(self, name: str, published: manifest.Published | None) -> bool:
+    def publish(self, name: str, published: Published | None) -> bool:
         try:
             if published is not None:
-                self.state.change(name, lambda m: manifest.publish(m, published))
+                self.state.change(name, lambda m: transitions.publish(m, published))
         except ConflictError:
             return False
         return published is not None
@@ -247,17 +248,18 @@ class World:
 
     def settle(self) -> None:
         """Let the layers work until nothing is left to do."""
-        for _ in range(4):
+        busy = True
+        while busy:
+            busy = bool(self.swap()) or bool(self.catalogue.waiting)
             for name in self.applied.declarations.topics:
-                self.swap()
-                self.absorb(name)
+                busy |= self.absorb(name)
                 self.roll(name)
                 self.batch(name)
 
     # -- answers
 
     def ids(self, owners: list[str]) -> set[int]:
-        return {x for owner in owners for x in self.blobs["ids", owner]}  # type: ignore[attr-defined]
+        return {x for owner in owners for x in self.kept[owner]}
 
     def answer(self, name: str) -> dict[str, int]:
         """What is served under a name: cells fingerprint -> sum. Nothing may be missing."""
@@ -267,13 +269,13 @@ class World:
             for fingerprint in cells.fingerprints:
                 found = cover(m, fingerprint)
                 assert not found.missing, f"{name} lacks epochs {found.missing} of {fingerprint}"
-                owners = [part.owner for part in (*found.runs, *found.blocks)]
-                out[fingerprint] = sum(self.blobs[f"cells:{fingerprint}", o] for o in owners)  # type: ignore[misc]
+                owners = [r.owner for r in found.runs] + [b.owner for b in found.blocks]
+                out[fingerprint] = sum(self.cells[fingerprint, o] for o in owners)
         return out
 
     def reference(self, name: str) -> dict[str, int]:
         """The same from all the records that were absorbed, by the version that the edition names."""
-        out = {}
+        out: dict[str, int] = {}
         for cells in self.catalogue.served[name].cells:
             seen = self.records.get(cells.topic, [])[: self.manifest(cells.topic).frontier[0]]
             used, _ = decide(self.topics[cells.version], seen, set())

@@ -7,7 +7,7 @@
     <table>/lock                                     held while a piece is written
 
 A piece is replaced as a whole, so a reader sees it as before a write or as after it. What would not change a file
-leaves it alone. Tables and scopes are spelled by `path_name`; a scope that is null is the hive convention's
+leaves it alone. New contents are read back before they replace the old. Tables and scopes are spelled by `path_name`; a scope that is null is the hive convention's
 ``__HIVE_DEFAULT_PARTITION__``. ``scope`` is a hive partition beside the columns, all of which are in the file: types
 that a reader guesses from a path do no harm. Partition and order columns are the order of the rows. Rows are never
 dropped for their age: ``ttl`` allows that, it does not ask for it. Files are for their owner alone unless the table's
@@ -119,8 +119,11 @@ class FileSink:
             else:
                 old = self._form.decode(self._rows, shape, piece.data)
             new = change(old)
-            unchanged = piece.data is not None and new.equals(old)
-            piece.write(None if unchanged else self._form.encode(self._rows, shape, new), sequence)
+            data = None
+            if piece.data is None or not new.equals(old):
+                data = self._form.encode(self._rows, shape, new)
+                self._rows.check_same(shape, new, self._form.decode(self._rows, shape, data), self._form.name)
+            piece.write(data, sequence)
 
     def _shape(self, directory: Path) -> Shape:
         path = directory / _SHAPE

@@ -3,8 +3,8 @@
 CSV       header; UTF-8; lines end in a line feed; null is an empty cell, the empty text ``""``; nested values are JSON.
           A text that a spreadsheet would take for a formula gets a ``'`` in front: one that begins with = + - @, a tab
           or a line end, with or without ``'`` before it. Numbers are written as they are.
-JSON      one object a line; decimals are numbers with all their digits, times ISO 8601 in UTC, doubles that are not
-          finite are texts.
+JSON      one object a line; decimals are numbers with all their digits, times ISO 8601 in UTC, bytes base64, doubles
+          that are not finite texts.
 """
 
 from __future__ import annotations
@@ -120,16 +120,26 @@ def _json_value(name: str, type_: str) -> Sql:
     value = "{name}"
     if type_ == "TIMESTAMP":
         value = "case when isfinite({name}) then strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ') else {name}::varchar end"
+    elif type_ == "BLOB":
+        value = "to_base64({name})"
     elif type_ in ("DOUBLE", "FLOAT"):
         value = "case when isfinite({name}) then to_json({name}) else to_json({name}::varchar) end"
     return statement(value, name=name)
 
 
 def _from_json(rows: TableRows, shape: Shape, data: bytes) -> pa.Table:
-    fields = [statement("{name} {type}", name=name, type=type_) for name, type_ in types_of(shape)]
-    query = statement("select unnest(cast(cast(line as json) as struct({fields}))) from given", fields=fields)
+    columns = types_of(shape)
+    fields = [
+        statement("{name} {type}", name=name, type=Sql("VARCHAR") if type_ == "BLOB" else type_)
+        for name, type_ in columns
+    ]
+    values = [
+        statement("from_base64(o.{name}) as {name}" if type_ == "BLOB" else "o.{name}", name=name)
+        for name, type_ in columns
+    ]
+    query = "select {values} from (select cast(cast(line as json) as struct({fields})) as o from given)"
     given = pa.table({"line": pa.array(data.decode().split("\n")[:-1], pa.string())})
-    return rows.run(f"table {shape.name} from JSON", query, given=given)
+    return rows.run(f"table {shape.name} from JSON", statement(query, values=values, fields=fields), given=given)
 
 
 def _lines(table: pa.Table) -> bytes:

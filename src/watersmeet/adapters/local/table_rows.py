@@ -32,6 +32,8 @@ class TableRows:
     def __init__(self) -> None:
         self._connection = duckdb.connect()
         for setting in (
+            # A piece is small: waking another thread would take longer than its share of the work.
+            "threads=1",
             "autoinstall_known_extensions=false",
             "autoload_known_extensions=false",
             "TimeZone='UTC'",
@@ -80,6 +82,16 @@ class TableRows:
         order = dict.fromkeys((*shape.partition, *shape.order, *shape.key))
         filled = statement(query, keys=shape.key, same=Sql(" and ".join(same)), order=order)
         return self.run(f"rows of table {shape.name}", filled, old=old, upserts=upserts, deletes=deletes)
+
+    def check_same(self, shape: Shape, rows: pa.Table, back: pa.Table, form: str) -> None:
+        """Refuse rows that a file of format ``form`` does not give back as they were."""
+        lost = self.run(f"rows of table {shape.name}", Sql("from a except all from b limit 1"), a=rows, b=back)
+        if lost.num_rows or rows.num_rows != back.num_rows:
+            expected = f"rows that {form} can hold"
+            remedy = "cast the column that it cannot hold to text, or choose another sink"
+            raise RequestError(
+                f"rows of table {shape.name}", expected=expected, got=str(lost.to_pylist()), remedy=remedy
+            )
 
     def check_keys(self, shape: Shape, rows: pa.Table) -> None:
         """Refuse rows of which two have one key."""

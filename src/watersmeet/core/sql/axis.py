@@ -40,7 +40,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A condition of a join: ``right − left`` lies in ``span``."""
+    """What is known of two rows that meet: an axis of the second lies within ``span`` after an axis of the first."""
 
     left: Axis
     right: Axis
@@ -157,7 +157,11 @@ class Axes:
             ways = self._ways(axis, bounds if is_left else turned)
             reach[axis] = _widest([own, _narrowest(ways, (right if is_left else left).inputs)])
             if is_left:
-                gaps |= {(axis, end): gap for end in self.reach if not sides[end] and (gap := self._across(axis, end, bounds))}
+                gaps |= {
+                    (axis, end): gap
+                    for end in self.reach
+                    if not sides[end] and (gap := self._across(axis, end, bounds))
+                }
         return replace(self, reach=reach, gaps=gaps, nullable=self.nullable | {self.roots[axis] for axis in lacking})
 
     def _across(self, start: Axis, end: Axis, bounds: Sequence[Bound]) -> Span | None:
@@ -183,17 +187,21 @@ class Axes:
             names={name: x for name, x in self.names.items() if x in axes},
         )
 
-    def spread(self, pins: Sequence[tuple[Axis, Span]]) -> Axes:
-        """Each row now depends on others: those whose axis lies within a span after its own, for each of ``pins``."""
+    def spread(self, windows: Sequence[Sequence[Bound]]) -> Axes:
+        """Each row now looks at others, by one or more windows.
+
+        Args:
+            windows: for each, what is known of the rows that it looks at, from the row's own axis to theirs. All bounds
+                of one window hold at once.
+        """
         reach = {}
         for axis, own in self.reach.items():
-            # A row that lacks the pin shares its neighbours with all that lack it, whatever their other times are.
+            # A row that lacks the bound's axis looks at all others that lack it, whatever their other times are.
             usable = [
-                Bound(pin, pin, span)
-                for pin, span in pins
-                if self.roots[pin] is self.roots[axis] or not self.may_lack(pin)
+                [b for b in bounds if self.roots[b.left] is self.roots[axis] or not self.may_lack(b.left)]
+                for bounds in windows
             ]
-            reach[axis] = _widest([own, _narrowest(self._ways(axis, usable), self.inputs)])
+            reach[axis] = _widest([own, *(_narrowest(self._ways(axis, bounds), self.inputs) for bounds in usable)])
         return replace(self, reach=reach)
 
     def whole(self, inputs: Collection[str] | None = None) -> Axes:
@@ -202,7 +210,9 @@ class Axes:
         reach = {axis: {**own, **dict.fromkeys(wanted)} for axis, own in self.reach.items()}
         return replace(self, inputs=self.inputs | frozenset(wanted), reach=reach)
 
-    def stacked(self, other: Axes, pairs: Sequence[tuple[Moment | None, Moment | None]]) -> tuple[Axes, list[Axis | None]]:
+    def stacked(
+        self, other: Axes, pairs: Sequence[tuple[Moment | None, Moment | None]]
+    ) -> tuple[Axes, list[Axis | None]]:
         """The axes of a set operation: for each pair of columns one, or None where neither side has a moment."""
         sides = (self, other)
         made = [None if pair == (None, None) else Axis() for pair in pairs]
@@ -231,7 +241,9 @@ class Axes:
 
     def _between(self, start: Moment | None, end: Moment | None) -> Span | None:
         gap = None if start is None or end is None else self.gap(start.axis, end.axis)
-        return None if gap is None or start is None or end is None else _sum(gap, (end.offset_us - start.offset_us,) * 2)
+        return (
+            None if gap is None or start is None or end is None else _sum(gap, (end.offset_us - start.offset_us,) * 2)
+        )
 
     def fresh(self) -> tuple[Axes, Mapping[Axis, Axis]]:
         """The same for another reading of the same relation, and what each axis is called there."""

@@ -8,7 +8,7 @@ Division yields doubles in DuckDB and doubles depend on the order of addition, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import sqlglot
 from sqlglot import exp
@@ -39,8 +39,8 @@ def parse(sql: str, *, subject: str, where: str) -> exp.Query:
     return statements[0]
 
 
-def check(sql: str, inputs: Mapping[str, tuple[str, ...]], *, subject: str, where: str) -> str:
-    """Check a query against its inputs (alias -> columns); returns its canonical text.
+def check(sql: str, inputs: Collection[str], *, subject: str, where: str) -> str:
+    """Check a query that may read ``inputs``; returns its canonical text.
 
     Raises `DeclarationError` for an unknown table, anything non-deterministic, a table function, or a bare division.
     """

@@ -11,10 +11,7 @@ from ...core.errors import DeclarationError
 from ...core.query import Query, Readable
 from ...core.sql import query as statements
 from ...core.view import View
-from . import macros
-from .columns import Columns, nulls
-from .database import Database
-from .partials import quoted
+from .columns import Columns
 from .rowtypes import row_types
 
 
@@ -35,21 +32,23 @@ def _types(columns: Columns, of: Readable) -> Mapping[str, str]:
 def _query_types(columns: Columns, query: Query) -> Mapping[str, str]:
     inputs = {alias: _types(columns, of) for alias, of in query.inputs.items()}
     text = statements.parse(query.sql, subject=f"query {query.name}", where=query.where_declared).sql(dialect="duckdb")
-    database = Database(threads=1)
-    with database.cursor() as cursor:
-        macros.install(cursor)
+    # Every run of a query hands :as_of over; here any time has the right type.
+    text = text.replace("$as_of", "TIMESTAMP '1970-01-01'")
+    empty = {alias: columns.schema(types).empty_table() for alias, types in inputs.items()}
+    with columns.database.cursor(empty) as cursor:
         try:
-            for alias, types in inputs.items():
-                cursor.execute(f"CREATE TABLE {quoted(alias)} AS SELECT {nulls(types)} LIMIT 0")
-            relation = cursor.execute(f"DESCRIBE {text.replace('$as_of', 'now()::timestamp')}")
-            found = {name: kind for name, kind, *_ in relation.fetchall()}
+            found = {name: kind for name, kind, *_ in cursor.execute(f"DESCRIBE {text}").fetchall()}
         except duckdb.Error as error:
             message = str(error).splitlines()[0]
             raise DeclarationError(
                 f"query {query.name}", expected="SQL that DuckDB can type", got=message, where=query.where_declared
             ) from None
-    database.close()
     for column in (*query.key, *([query.time] if query.time else [])):
         if column not in found:
-            raise DeclarationError(f"key of query {query.name}", expected="columns of its result", got=repr(column), where=query.where_declared)
+            raise DeclarationError(
+                f"key of query {query.name}",
+                expected="columns of its result",
+                got=repr(column),
+                where=query.where_declared,
+            )
     return found

@@ -1,29 +1,34 @@
-"""Decide: duplicate, filtered or used.
+"""Decide: which decoded records are duplicates, which are filtered, which are used.
 
-Records are taken in the order (slice, partition, offset). One is a duplicate iff a kept record with its id precedes it
-and its arrival less the greatest kept arrival of that id is at most the horizon. What is not a duplicate is kept; of the
-kept, those that an exclusion names are filtered and the rest are used.
+The order is (slice, partition, offset). A record is a **duplicate** iff a kept record with its id precedes it and
 
-Almost every id of a chunk occurs once, or in copies that all lie within the horizon of the first: those are decided column
-by column. Only ids whose copies straddle the horizon are walked record by record.
+    arrival − (greatest arrival of the kept records with this id so far) ≤ horizon
 
-Conflicts are duplicates whose content differs from the kept record of their id in the same chunk; of a record kept
-earlier only the id and its arrival are remembered, so there a difference cannot be seen.
+A kept record is one that is no duplicate: used or filtered, never dead. ``known`` speaks for all slices before the
+chunk, so a record never meets itself there. **Filtered** is what is no duplicate and an exclusion of the topic holds;
+everything else is **used**.
+
+A *conflict* is a duplicate whose payload differs from that of the kept record it repeats. It is counted where that record
+stands in the same chunk; of records in earlier chunks only ids are known, so there it is not.
+
+Ids that occur once, or whose copies all lie within the horizon of the first, are decided for the whole chunk at once; the
+rest one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ...core.engine import Decided, Known
 from ...core.record import Records
 from ...core.topic import Topic
 from .columns import Columns
-from .database import run, table
+from .database import table
+from .ids import Times, Words, tier
 
 KEPT = pa.schema(
     [
@@ -36,129 +41,151 @@ KEPT = pa.schema(
     ]
 )
 _NEVER = np.iinfo(np.int64).min
-_Mask = npt.NDArray[np.bool_]
+Mask = NDArray[np.bool_]
+Places = NDArray[np.int64]
 
 
-def decide(columns: Columns, topic: Topic, records: Records, known: Known) -> Decided:
+def decide(columns: Columns, topic: Topic, rows: Records, known: Known) -> Decided:
     """See `watersmeet.core.engine.Engine.decide`."""
-    rows = _in_order(table(records))
-    arrivals = rows.column("arrived_at").cast(pa.int64()).to_numpy()
-    duplicate, conflict = _duplicates(rows, arrivals, topic, known)
-    filtered = _excluded(columns, topic, rows) & ~duplicate
-    used = ~duplicate & ~filtered
+    decoded = _ordered(table(rows))
+    excluded = _excluded(columns, topic, decoded)
+    if topic.id is None:
+        duplicate = conflict = np.zeros(decoded.num_rows, dtype=bool)
+        kept = KEPT.empty_table()
+    else:
+        ids = _Ids.of(decoded)
+        duplicate, conflict = _duplicates(ids, known, topic.horizon_us)
+        kept = _kept(decoded, ids, ~duplicate)
+    filtered = excluded & ~duplicate
+    used = ~(duplicate | filtered)
+    partition = decoded.column("partition").to_numpy()
+    counts = [np.bincount(partition[mask], minlength=1) for mask in (used, duplicate, filtered, conflict)]
+    newest = _newest(decoded)
     return Decided(
-        rows if used.all() else rows.filter(pa.array(used)),
-        _kept(rows, arrivals, ~duplicate) if topic.id is not None else KEPT.empty_table(),
-        _counts(rows, used, duplicate, filtered, conflict),
-        _newest(rows),
+        decoded if used.all() else decoded.filter(pa.array(used)),
+        kept,
+        {p: tuple(int(n[p]) if p < len(n) else 0 for n in counts) for p in newest},
+        newest,
     )
 
 
-def _in_order(rows: pa.Table) -> pa.Table:
-    places = [rows.column(name).to_numpy() for name in ("offset", "partition", "slice")]
-    order = np.lexsort(places)
-    if np.array_equal(order, np.arange(len(order))):
-        return rows
-    return rows.take(pa.array(order))
+def _ordered(decoded: pa.Table) -> pa.Table:
+    """The rows in the order of the topic; they mostly come that way."""
+    keys = [decoded.column(name).fill_null(0).to_numpy() for name in ("offset", "partition", "slice")]
+    equal, later = np.ones(max(decoded.num_rows - 1, 0), dtype=bool), np.zeros(max(decoded.num_rows - 1, 0), dtype=bool)
+    for key in reversed(keys):
+        later |= equal & (key[1:] > key[:-1])
+        equal &= key[1:] == key[:-1]
+    if (later | equal).all():
+        return decoded
+    return decoded.take(pa.array(np.lexsort(keys)))
 
 
-def _duplicates(rows: pa.Table, arrivals: npt.NDArray[np.int64], topic: Topic, known: Known) -> tuple[_Mask, _Mask]:
-    count = rows.num_rows
-    duplicate, conflict = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    if topic.id is None or not count:
+def _excluded(columns: Columns, topic: Topic, decoded: pa.Table) -> Mask:
+    out = np.zeros(decoded.num_rows, dtype=bool)
+    positions = {position for exclusion in topic.exclusions for position in exclusion.positions}
+    if positions:
+        wanted = np.array(sorted(positions), dtype=np.int64)
+        partition, offset = (decoded.column(name).to_numpy() for name in ("partition", "offset"))
+        for each in np.unique(wanted[:, 0]):
+            out |= (partition == each) & np.isin(offset, wanted[wanted[:, 0] == each, 1])
+    conditions = [f"coalesce(TRY({exclusion.where}), false)" for exclusion in topic.exclusions if exclusion.where]
+    if conditions and decoded.num_rows:
+        numbered = decoded.append_column("_row", pa.array(np.arange(decoded.num_rows)))
+        sql = f"SELECT _row FROM source WHERE {' OR '.join(conditions)}"
+        out[columns.database.select(sql, {"source": numbered}).column("_row").to_numpy()] = True
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """The ids of a chunk in its order."""
+
+    hi: Words
+    lo: Words
+    arrival: Times
+    content: Words
+
+    @classmethod
+    def of(cls, decoded: pa.Table) -> _Ids:
+        hi, lo, content = (decoded.column(name).to_numpy() for name in ("_hi", "_lo", "_content"))
+        return cls(hi, lo, decoded.column("arrived_at").cast(pa.int64()).to_numpy(), content)
+
+    def __len__(self) -> int:
+        return len(self.hi)
+
+
+def _duplicates(ids: _Ids, known: Known, horizon_us: int) -> tuple[Mask, Mask]:
+    """Which records are duplicates, and which of those conflict with a record of this chunk."""
+    duplicate, conflict = np.zeros(len(ids), dtype=bool), np.zeros(len(ids), dtype=bool)
+    if not len(ids):
         return duplicate, conflict
-    hi, lo = rows.column("_hi").to_numpy(), rows.column("_lo").to_numpy()
-    order = np.lexsort((lo, hi))  # stable: equal ids stay in the order of the topic
-    fresh = np.ones(count, dtype=bool)
-    fresh[1:] = (hi[order][1:] != hi[order][:-1]) | (lo[order][1:] != lo[order][:-1])
-    group = np.cumsum(fresh) - 1
-    firsts = order[fresh]
-    before = _known_arrivals(hi[firsts], lo[firsts], known)
-    first_is_copy = (before != _NEVER) & (arrivals[firsts] - np.where(before == _NEVER, 0, before) <= topic.horizon_us)
-    anchor = np.where(first_is_copy, before, np.maximum(before, arrivals[firsts]))
-    within = arrivals[order] - anchor[group] <= topic.horizon_us
-    copies = ~fresh | first_is_copy[group]
-    duplicate[order] = copies & within
-    straddling = np.unique(group[copies & ~within])
-    content = rows.column("_content").to_numpy()
-    kept_content = np.where(first_is_copy[group], content[order], content[firsts][group])
-    conflict[order] = duplicate[order] & (content[order] != kept_content)
-    for one in straddling:
-        _walk(order[group == one], arrivals, content, int(before[one]), topic.horizon_us, duplicate, conflict)
+    order, starts = _grouped(ids)
+    first = order[starts]
+    seen = _seen(ids, first, known)
+    duplicate[first] = seen >= ids.arrival[first] - horizon_us
+    if len(starts) == len(order):
+        return duplicate, conflict
+    seen = np.where(duplicate[first], seen, np.maximum(seen, ids.arrival[first]))
+    group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    later = np.ones(len(order), dtype=bool)
+    later[starts] = False
+    copy, of = order[later], group[later]
+    tangled = np.unique(of[seen[of] < ids.arrival[copy] - horizon_us])
+    simple = ~np.isin(of, tangled)
+    copy, of = copy[simple], of[simple]
+    duplicate[copy] = True
+    conflict[copy] = ~duplicate[first[of]] & (ids.content[copy] != ids.content[first[of]])
+    for each in tangled:
+        members = order[np.searchsorted(group, each) : np.searchsorted(group, each, side="right")]
+        _one_by_one(ids, members, int(seen[each]), horizon_us, duplicate, conflict)
     return duplicate, conflict
 
 
-def _walk(
-    places: npt.NDArray[np.int64],
-    arrivals: npt.NDArray[np.int64],
-    content: npt.NDArray[np.uint64],
-    before: int,
-    horizon_us: int,
-    duplicate: _Mask,
-    conflict: _Mask,
+def _one_by_one(
+    ids: _Ids, members: Places, seen: int, horizon_us: int, duplicate: Mask, conflict: Mask
 ) -> None:
-    """One id whose copies straddle the horizon, record by record."""
-    greatest, kept_content = (None if before == _NEVER else before), None
-    for place in places.tolist():
-        arrival = int(arrivals[place])
-        duplicate[place] = greatest is not None and arrival - greatest <= horizon_us
-        conflict[place] = bool(duplicate[place]) and kept_content is not None and content[place] != kept_content
-        if not duplicate[place]:
-            greatest = arrival if greatest is None else max(greatest, arrival)
-            kept_content = content[place]
+    """Decide the copies of one id after the first, which is decided; ``seen`` counts it in if it was kept."""
+    content = None if duplicate[members[0]] else ids.content[members[0]]
+    for each in members[1:]:
+        if seen >= ids.arrival[each] - horizon_us:
+            duplicate[each] = True
+            conflict[each] = content is not None and content != ids.content[each]
+        else:
+            seen, content = max(seen, int(ids.arrival[each])), ids.content[each]
 
 
-def _known_arrivals(hi: npt.NDArray[np.uint64], lo: npt.NDArray[np.uint64], known: Known) -> npt.NDArray[np.int64]:
-    """The greatest kept arrival of each id before this chunk; the least integer where there is none."""
-    found = table(known(pa.table({"hi": pa.array(hi), "lo": pa.array(lo)})))
-    out = np.full(len(hi), _NEVER, dtype=np.int64)
-    if not found.num_rows:
-        return out
-    arrival = {
-        (int(h), int(low)): int(a)
-        for h, low, a in zip(*(found.column(c).to_pylist() for c in ("hi", "lo", "arrival")), strict=True)
-    }
-    suspects = np.flatnonzero(np.isin(hi, found.column("hi").to_numpy()))
-    for place in suspects.tolist():
-        out[place] = arrival.get((int(hi[place]), int(lo[place])), _NEVER)
-    return out
+def _grouped(ids: _Ids) -> tuple[Places, Places]:
+    """The records by id and, of one id, in order; and where in that each id starts."""
+    order = np.argsort(ids.hi, kind="stable")
+    hi = ids.hi[order]
+    if (hi[1:] == hi[:-1]).any():
+        order = np.lexsort((ids.lo, ids.hi))
+    hi, lo = ids.hi[order], ids.lo[order]
+    starts = np.flatnonzero(np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])))
+    return order, starts
 
 
-def _excluded(columns: Columns, topic: Topic, rows: pa.Table) -> _Mask:
-    """Which rows an exclusion of the topic names."""
-    out = np.zeros(rows.num_rows, dtype=bool)
-    partitions, offsets = rows.column("partition").to_numpy(), rows.column("offset").to_numpy()
-    for exclusion in topic.exclusions:
-        for partition, offset in exclusion.positions:
-            out |= (partitions == partition) & (offsets == offset)
-        if exclusion.where and rows.num_rows:
-            with columns.database.cursor({"rows": rows.append_column("_row", pa.array(np.arange(rows.num_rows)))}) as cursor:
-                sql = f"SELECT coalesce(TRY({exclusion.where}), false) AS out FROM rows ORDER BY _row"  # noqa: S608
-                out |= run(cursor, sql).column("out").to_numpy(zero_copy_only=False)
-    return out
+def _seen(ids: _Ids, first: Places, known: Known) -> Times:
+    """The greatest kept arrival of each id before this chunk; `_NEVER` where there is none."""
+    hi, lo = ids.hi[first], ids.lo[first]
+    found = table(known(pa.table({"hi": hi, "lo": lo})))
+    seen = np.full(len(first), _NEVER)
+    if found.num_rows:
+        names = ("hi", "lo", "arrival")
+        earlier = tier(*(found.column(name).to_numpy() for name in names))
+        place = earlier.find(hi, lo)
+        seen[place >= 0] = earlier.arrival[place[place >= 0]]
+    return seen
 
 
-def _kept(rows: pa.Table, arrivals: npt.NDArray[np.int64], kept: _Mask) -> pa.Table:
-    columns = [rows.column("_hi"), rows.column("_lo"), pa.array(arrivals)]
-    columns += [rows.column(name) for name in ("partition", "offset", "_content")]
-    whole = pa.table(columns, schema=KEPT)
-    return whole if kept.all() else whole.filter(pa.array(kept))
+def _kept(decoded: pa.Table, ids: _Ids, mask: Mask) -> pa.Table:
+    columns = {"hi": ids.hi, "lo": ids.lo, "arrival": ids.arrival, "content": ids.content}
+    columns |= {name: decoded.column(name).to_numpy() for name in ("partition", "offset")}
+    return pa.table([columns[name][mask] for name in KEPT.names], schema=KEPT)
 
 
-def _counts(rows: pa.Table, *masks: _Mask) -> Mapping[int, tuple[int, int, int, int]]:
-    partitions = rows.column("partition").to_numpy()
-    if not len(partitions):
-        return {}
-    size = int(partitions.max()) + 1
-    used, duplicate, filtered, conflict = (np.bincount(partitions[mask], minlength=size) for mask in masks)
-    return {
-        int(p): (int(used[p]), int(duplicate[p]), int(filtered[p]), int(conflict[p])) for p in np.unique(partitions)
-    }
-
-
-def _newest(rows: pa.Table) -> Mapping[int, int]:
-    if not rows.num_rows:
-        return {}
-    found = rows.select(["partition", "event_time"]).group_by("partition").aggregate([("event_time", "max")])
-    times = found.column("event_time_max").cast(pa.int64()).to_pylist()
-    return dict(zip(found.column("partition").to_pylist(), times, strict=True))
+def _newest(decoded: pa.Table) -> dict[int, int]:
+    times = pa.table({"partition": decoded.column("partition"), "t": decoded.column("event_time").cast(pa.int64())})
+    found = times.group_by("partition").aggregate([("t", "max")])
+    return dict(zip(found.column("partition").to_pylist(), found.column("t_max").to_pylist(), strict=True))

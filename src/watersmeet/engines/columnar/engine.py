@@ -14,13 +14,13 @@ from ...core.view import CellSpec
 from . import macros
 from .bind import bind
 from .columns import Columns
-from .database import Database, table
+from .database import Database
 from .decide import decide
 from .decode import Decoder
 from .held import ColumnarHeld
-from .ids import ColumnarIds
+from .ids import TieredIds
 from .lift import lift
-from .partials import key_columns, merge_columns, quoted
+from .merge import merge
 from .query import Queries
 
 
@@ -58,16 +58,11 @@ class ColumnarEngine:
 
     def merge(self, spec: CellSpec, cells: Sequence[Records]) -> pa.Table:
         """See `watersmeet.core.engine.Engine.merge`."""
-        whole = pa.concat_tables([table(part) for part in cells])
-        keys = key_columns(spec)
-        order = ", ".join([*(quoted(d.name) for d in spec.dimensions), *keys[: len(keys) - len(spec.dimensions)]])
-        columns = ", ".join([*keys, *merge_columns(spec)])
-        sql = f"SELECT {columns} FROM cells GROUP BY {', '.join(keys)} ORDER BY {order}"  # noqa: S608  # checked names
-        return self._database.select(sql, {"cells": whole}).cast(whole.schema)
+        return merge(self._database, spec, cells)
 
-    def ids(self) -> ColumnarIds:
+    def ids(self) -> TieredIds:
         """See `watersmeet.core.engine.Engine.ids`."""
-        return ColumnarIds()
+        return TieredIds()
 
     def hold(self, spec: CellSpec) -> ColumnarHeld:
         """See `watersmeet.core.engine.Engine.hold`."""

@@ -26,10 +26,11 @@ from ...core.errors import DeclarationError
 from ...core.measure import PARTIALS, Lift
 from ...core.view import CellSpec
 
-LIMB = 1 << 64
-SUM_LIMIT = 10**28
-SQUARES_LIMIT = 1 << 63
-_ORDER = ("t", "p", "o", "i")
+LIMB = 1 << 94
+"""A sum of squares is ``hi * LIMB + lo``. Values are below 10^28, so each limb of a square is below 2^95: a thousand
+million of the greatest fit 38 digits, as they do in a sum."""
+_HALF = 47
+_LIMIT_DIGITS = 28
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 _WIDE = {"HUGEINT", "UHUGEINT"}
 _FLOATS = {"FLOAT", "DOUBLE"}
@@ -144,7 +145,7 @@ def _lifted(lift: Lift, kind: str, i: int) -> Mapping[str, str]:
         case "sum":
             return {"s": _summed(f"sum({x}){counted}", lift, kind), "n": f"count({x}){counted}"}
         case "squares":
-            return _squared(lift, kind, x, counted)
+            return _squared(kind, x, counted)
         case "min" | "max":
             return {"v": f"{lift.kind}({x}){counted}"}
         case "first" | "last":
@@ -168,43 +169,55 @@ def _summed(total: str, lift: Lift, kind: str) -> str:
     return f"({total})::DECIMAL(38,0){step}"
 
 
-def _squared(lift: Lift, kind: str, x: str, counted: str) -> Mapping[str, str]:
-    if narrow(kind):  # squares fit 63 bits: the high limb of each is 0
+def _squared(kind: str, x: str, counted: str) -> Mapping[str, str]:
+    digits = _digits(kind)
+    if digits <= _LIMIT_DIGITS // 2:  # the whole square fits the low limb
         return {
             "hi": f"(sum({x}){counted} * 0)::DECIMAL(38,0)",
             "lo": f"(sum({x} * {x}){counted})::DECIMAL(38,0)",
         }
-    square = f"({x}::HUGEINT * {x}::HUGEINT)"
+    # |x| = a·2^47 + b, so x² = a²·2^94 + ab·2^48 + b².
+    a, b, half = f"(abs({x}) >> {_HALF})", f"(abs({x}) & {(1 << _HALF) - 1})", _HALF - 1
     return {
-        "hi": f"(sum({square} >> 64){counted})::DECIMAL(38,0)",
-        "lo": f"(sum({square} & {LIMB - 1}){counted})::DECIMAL(38,0)",
+        "hi": f"(sum({a} * {a} + (({a} * {b}) >> {half})){counted})::DECIMAL(38,0)",
+        "lo": f"(sum(((({a} * {b}) & {(1 << half) - 1}) << {_HALF + 1}) + {b} * {b}){counted})::DECIMAL(38,0)",
     }
-
-
-def narrow(kind: str) -> bool:
-    """True if every value of the type, scaled to an integer, is below 2^31.5: its square fits 63 bits."""
-    if kind.startswith("DECIMAL("):
-        return int(kind[len("DECIMAL(") :].split(",")[0]) <= 9
-    return kind in ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT")
 
 
 def usable(lift: Lift, kind: str, value: str) -> str:
     """SQL that turns a value of SQL type ``kind`` into the lift's input ``x{i}``; null where it is not usable."""
     if lift.kind == "sum":
-        if kind in _FLOATS:
-            product = f"({value}::DOUBLE * 1e{lift.size})"
-            # NaN is greater than every number here, so the comparison refuses it too. The cast rounds half to even.
-            return f"CASE WHEN abs({product}) < 1e28 THEN {product}::HUGEINT END"
-        if _digits(kind) > 28:
-            limit = f"'1e{28 - scale_of(lift, kind)}'::DECIMAL(38,{scale_of(lift, kind)})"
-            return f"CASE WHEN {value} > -{limit} AND {value} < {limit} THEN {value} END"
-        scale_of(lift, kind)
-        return value
+        return _quantised(lift, kind, value)
     if lift.kind == "squares":
         return _scaled(lift, kind, value)
     if lift.kind == "distinct":
         return f"(md5_number({canonical(kind, finite(kind, value))}) >> 64)::UBIGINT"
     return finite(kind, value)
+
+
+def _quantised(lift: Lift, kind: str, value: str) -> str:
+    """What a sum adds: the number, or a double times 10**scale made whole; null from 10^28 units of the last digit on."""
+    scale = scale_of(lift, kind)
+    if kind in _FLOATS:
+        product = f"({value}::DOUBLE * 1e{lift.size})"
+        # NaN is greater than every number here, so the comparison refuses it too. The cast rounds half to even.
+        return f"CASE WHEN abs({product}) < 1e{_LIMIT_DIGITS} THEN {product}::HUGEINT END"
+    if _digits(kind) <= _LIMIT_DIGITS:
+        return value
+    whole = f"1{'0' * (_LIMIT_DIGITS - scale)}" if scale <= _LIMIT_DIGITS else f"0.{'1'.zfill(scale - _LIMIT_DIGITS)}"
+    limit = f"'{whole}'::{f'DECIMAL(38,{scale})' if scale else 'HUGEINT'}"
+    return f"CASE WHEN {value} > -{limit} AND {value} < {limit} THEN {value} END"
+
+
+def _scaled(lift: Lift, kind: str, value: str) -> str:
+    """What a sum adds, in units of its last digit, as an integer."""
+    scale, added = scale_of(lift, kind), _quantised(lift, kind, value)
+    if kind in _FLOATS:
+        return added
+    if _digits(kind) + scale > 38:  # the product below would pass 38 digits
+        return f"replace(({added})::VARCHAR, '.', '')::HUGEINT" if scale else f"({added})::HUGEINT"
+    whole = f"({added} * 1{'0' * scale})" if scale else f"({added})"
+    return f"{whole}::{'BIGINT' if _digits(kind) <= 9 else 'HUGEINT'}"
 
 
 def finite(kind: str, value: str) -> str:
@@ -219,23 +232,8 @@ def canonical(kind: str, value: str) -> str:
     return f"({value})::VARCHAR"
 
 
-def _scaled(lift: Lift, kind: str, value: str) -> str:
-    """The value times 10**scale as BIGINT, null if it does not fit 63 bits."""
-    scale = scale_of(lift, kind)
-    if kind in _FLOATS:
-        product = f"({value}::DOUBLE * 1e{scale})"
-        return f"CASE WHEN abs({product}) < {float(SQUARES_LIMIT)!r} THEN {product}::BIGINT END"
-    if scale > 18:
-        raise DeclarationError(
-            f"squares of {lift.expr!r}", expected="at most 18 decimals", got=kind.lower(), remedy="cast it"
-        )
-    product = f"({value} * 1{'0' * scale})" if scale else value
-    whole = f"TRY_CAST({product} AS BIGINT)" if narrow(kind) else f"TRY_CAST(TRY({product}) AS BIGINT)"
-    # −2^63 is a BIGINT, but out of the stated range.
-    return whole if _digits(kind) <= 18 else f"nullif({whole}, {-SQUARES_LIMIT})"
-
-
 def _digits(kind: str) -> int:
+    """How many digits a number of the type may have."""
     if kind.startswith("DECIMAL("):
         return int(kind[len("DECIMAL(") :].split(",")[0])
-    return 39 if kind in _WIDE else 19 if kind in ("BIGINT", "UBIGINT") else 10
+    return 39 if kind in _WIDE or kind in _FLOATS else 20 if kind in ("BIGINT", "UBIGINT") else 10

@@ -62,7 +62,7 @@ def measured(
         source: the view's cells, with ``keep`` set to `needed`.
         types: SQL types of the partial columns.
         tops: the cells of `top` measures.
-        early: what picks rows by `plain_columns` alone, as it follows a FROM; spares presenting the others.
+        early: what picks rows by `plain_columns` alone, as it follows a FROM; spares computing the others.
     """
     merged = compose(view, source, bounds)
     by = [quoted(d.name) for d in view.by]
@@ -73,7 +73,7 @@ def measured(
     shown = [_plain(view, name, m) for name, m in view.measures.items() if m.kind in _PLAIN]
     kept = [f"{part} AS _{part}" for part in sorted(_worked_parts(view))]
     plain = f"SELECT {', '.join([*given, *shown, *kept])} FROM {merged.name}"
-    steps = [*merged.steps, ("plain", f"SELECT * FROM ({plain}){early}" if early else plain)]
+    steps = [*merged.steps, *_picked(view, plain, early)]
     columns, whole, joins = [f"m.{name}" for name in (*time, *by)], [], ""
     for i, (name, measure) in enumerate(view.measures.items()):
         if measure.kind in _PLAIN:
@@ -89,10 +89,33 @@ def measured(
             columns += _worked(view, types, name, measure)
         if measure.kind == "mean":
             p = _places(view, measure)[0]
-            whole += [f"replace(_{p}_s::VARCHAR, '.', '')::HUGEINT AS _{p}_whole", f"nullif(_{p}_n, 0)::HUGEINT AS _{p}_of"]
+            whole += [
+                f"replace(_{p}_s::VARCHAR, '.', '')::HUGEINT AS _{p}_whole",
+                f"nullif(_{p}_n, 0)::HUGEINT AS _{p}_of",
+            ]
     if whole:
         steps.append(("whole", f"SELECT *, {', '.join(dict.fromkeys(whole))} FROM plain"))
     return [*steps, ("measured", f"SELECT {', '.join(columns)} FROM {'whole' if whole else 'plain'} m{joins}")]
+
+
+def _picked(view: View, plain: str, early: str) -> list[tuple[str, str]]:
+    """The rows that are picked; where there are lags, all rows of their keys."""
+    if not early:
+        return [("plain", plain)]
+    if not has_lags(view):
+        return [("plain", f"SELECT * FROM ({plain}){early}")]
+    by = [quoted(d.name) for d in view.by]
+    same = " AND ".join(f"c.{column} IS NOT DISTINCT FROM p.{column}" for column in by) or "true"
+    return [
+        ("candidates", plain),
+        ("picked", f"SELECT {', '.join(by) or '1'} FROM candidates{early}"),
+        ("plain", f"SELECT c.* FROM candidates c SEMI JOIN picked p ON {same}"),
+    ]
+
+
+def has_lags(view: View) -> bool:
+    """Whether a derived column looks at other rows."""
+    return any(item.lags for _, item in view.derived)
 
 
 _PLAIN = {"count": "n", "sum": "s", "min": "v", "max": "v", "first": "v", "last": "v"}

@@ -18,7 +18,7 @@ from ...core.record import Records
 from ...core.view import View
 from .cellstore import CellStore
 from .database import Database
-from .present import Hidden, derived, finished, hidden, measured, needed, plain_columns
+from .present import Hidden, derived, finished, has_lags, hidden, measured, needed, plain_columns
 from .query import fetch, refused
 from .rowtypes import RowTypes
 from .selection import Ending, Parameters, conditions, ending
@@ -74,9 +74,14 @@ class Reading:
                 bound = self.bound | (end.values if self.early else {})
                 rows = fetch(cursor, _with(steps, "SELECT * FROM measured"), bound)
                 cursor.register("measured", settle(rows, aside.spreads, self.types.scales))
-                return fetch(cursor, self._finished([]), {} if self.early else asked)
+                return fetch(cursor, self._finished([]), {} if self._settled else asked)
             except duckdb.Error as error:
                 raise refused(f"view {self.view.name}", error) from None
+
+    @property
+    def _settled(self) -> bool:
+        """Whether measured rows are those asked for already, and but need their order."""
+        return self.early and not has_lags(self.view)
 
     def _measured(self, stores: Sequence[CellStore], scopes: Scopes) -> list[tuple[str, str]]:
         names = [name for name, measure in self.view.measures.items() if measure.kind == "top"]
@@ -100,27 +105,27 @@ class Reading:
         steps = [*steps, *derived(self.view, last, self.types.doubles)]
         last = steps[-1][0] if steps else last
         more, select = finished(self.view, last, fill=self.fill is not None)
-        return _with([*steps, *more], select + (self.end.order if self.early else self.end.sql))
+        return _with([*steps, *more], select + (self.end.order if self._settled else self.end.sql))
 
 
 def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Selection) -> Reading:
     """Work out a read; raises `RequestError` for a selection that the view cannot answer."""
-    end = ending(selection, types.columns, view.key, view.time)
+    asked = ending(selection, types.columns, view.key, view.time)
     seen = span(view, selection)
+    fill = windows_between(view, selection) if selection.fill else None
     own = {d.name for d in view.cells.dimensions} & {d.name for d in view.by}
     where, bound = conditions([item for item in selection.where if item.column in own], types.columns, "d")
-    fill = windows_between(view, selection) if selection.fill else None
-    if fill is None and not view.reach_us:  # no row but those asked for is ever made: nothing is left to be picked
-        rest = tuple(item for item in selection.where if item.column not in own)
-        left = replace(selection, lower_us=None, upper_us=None, where=rest)
-        end = ending(left, types.columns, view.key, view.time)
+    # What cells were picked by holds of every row; so does the range, unless rows around it were made as well.
+    left = replace(selection, where=tuple(item for item in selection.where if item.column not in own))
+    if fill is None and not view.reach_us:
+        left = replace(left, lower_us=None, upper_us=None)
+    end = ending(left, types.columns, view.key, view.time)
     early = (
-        bool(end.limit or end.where)
+        bool(end.limit or left.where or left.after)
+        and asked.columns <= plain_columns(view)
         and fill is None
         and not view.having
-        and not any(item.lags for _, item in view.derived)
         and view.frame.kind != "running"
-        and end.columns <= plain_columns(view)
     )
     return Reading(view, types, cells, seen.given, (*where, *seen.panes), bound | seen.values, fill, end, early)
 

@@ -85,7 +85,7 @@ def presented(view: View, cells: Mapping[str, Cells], upto_us: int | None, throu
         row: Row = {"window_start": start, "window_end": end, **dict(zip(names, dimensions, strict=True))}
         for name, measure in view.measures.items():
             if measure.kind == "top":
-                row[name] = tuple(ranks[name][start, end, dimensions][: measure.limit])
+                row[name] = tuple(ranks[name][start, end, dimensions][: measure.limit]) or None
             else:
                 row[name] = present(measure, view.cells, partials)
         out.append(row)

@@ -21,7 +21,7 @@ from .decoding import column_types
 from .scalar import Row, evaluate, fixed, rounded, types_of
 from .window import pane_of
 
-LIMIT = 10**28
+LIMIT = 1e28
 DEFAULT_DIGITS = 4
 MOST_DIGITS = 18
 
@@ -221,8 +221,7 @@ def _usable(lift: Lift, kind: str, value: Any) -> Any:
         return _canonical(value)
     # The product is IEEE's and its rounding half-even; `round` of a float to a whole number is just that.
     scaled = value * float(10**lift.size) if isinstance(value, float) else Fraction(value) * 10 ** _scale(lift, kind)
-    units = round(scaled) if math.isfinite(scaled) else LIMIT
-    return units if abs(units) < LIMIT else None
+    return round(scaled) if abs(scaled) < LIMIT else None
 
 
 def _text(expr: str, kind: str) -> str:

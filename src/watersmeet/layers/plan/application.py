@@ -106,7 +106,7 @@ def swap(state: State, clock: Clock, *, keep: Duration = KEEP) -> tuple[str, ...
     """
     while True:
         c, version = catalogue.load(state)
-        manifests = _follow(state, c, clock.now_us())
+        manifests = _follow(state, c, clock.now_us()) if version else None
         if manifests is None:
             return c.pending
         new = succession.advance(c, manifests, clock.now_us(), microseconds(keep))

@@ -5,7 +5,7 @@ Examples are run from the files and change nothing that is served, so they are n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Literal
@@ -28,6 +28,7 @@ Effect = Literal["settings", "presentation", "cells", "outcomes"]
 Declared = Topic | View | Query | Table | Alert
 _DURATIONS = {"lateness", "idle", "skew", "horizon", "retention", "lookback", "expire", "every", "ttl", "freeze"}
 _DURATIONS |= {"for_", "resolve_after"}
+_SETTINGS = frozenset({"lateness", "idle", "retention", "horizon", "key", "zone", "partitions"})
 _UNSAID = frozenset({"name", "where_declared", "through"})
 _LONG = 60
 
@@ -96,10 +97,10 @@ def _sections(
 def _topic_change(name: str, a: Declared | None, b: Declared | None) -> Change | None:
     if not (isinstance(a, Topic) and isinstance(b, Topic)):
         return Change("topic", name, "removed" if b is None else "added", "settings")
-    parts = tuple(_parts(a, b))
-    if a.version == b.version:
-        return Change("topic", name, "changed", "settings", parts) if parts else None
-    return Change("topic", name, "changed", "outcomes", parts or ("order of columns or checks",))
+    if a.version != b.version:
+        return Change("topic", name, "changed", "outcomes", tuple(_parts(a, b)) or ("order of columns or checks",))
+    parts = tuple(_parts(a, b, _SETTINGS))
+    return Change("topic", name, "changed", "settings", parts) if parts else None
 
 
 def _change(
@@ -135,8 +136,8 @@ def _renamed(changes: list[Change], was: Mapping[str, Edition], now: Mapping[str
     return tuple(out)
 
 
-def _parts(a: Declared, b: Declared) -> Iterator[str]:
-    for name in (f.name for f in fields(a) if f.name not in _UNSAID):
+def _parts(a: Declared, b: Declared, of: Collection[str] = ()) -> Iterator[str]:
+    for name in (f.name for f in fields(a) if f.name not in _UNSAID and (not of or f.name in of)):
         old, new = _comparable(name, getattr(a, name)), _comparable(name, getattr(b, name))
         label = name.rstrip("_")
         if isinstance(old, dict) and isinstance(new, dict):

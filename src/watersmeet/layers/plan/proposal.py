@@ -29,7 +29,7 @@ _SAYS = {
     "settings": "recomputes nothing",
     "presentation": "presentation only, keeps its cells: recomputes nothing",
     "cells": "new cells, served once their history is computed",
-    "outcomes": "a new topic version: every record is decided anew, and the old one is served until that is done",
+    "outcomes": "a new topic version: every record is decided anew, the old one is served until then",
 }
 _SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 

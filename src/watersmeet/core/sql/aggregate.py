@@ -1,0 +1,91 @@
+"""Aggregates, by what they do to values that must not be added up.
+
+    COUNT       looks at how many there are, not at what they say
+    SELECTION   gives back some of the values: the greatest, the last, the list of them
+    TOTAL       puts values together into a new one: a sum, a mean of means
+
+Presented means and distinct counts may be counted and selected. A total of them is another figure than the one that
+merged partials would give, though it bears the same name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlglot import exp
+
+from .expression import function_name
+
+Kind = Literal["count", "selection", "total"]
+_COUNTS = (
+    exp.Count,
+    exp.CountIf,
+    exp.ApproxDistinct,
+    exp.RegrCount,
+    exp.RowNumber,
+    exp.Rank,
+    exp.DenseRank,
+    exp.PercentRank,
+    exp.CumeDist,
+    exp.Ntile,
+    exp.Grouping,
+)
+_SELECTIONS = (
+    exp.Min,
+    exp.Max,
+    exp.First,
+    exp.Last,
+    exp.AnyValue,
+    exp.ArgMin,
+    exp.ArgMax,
+    exp.ArrayAgg,
+    exp.GroupConcat,
+    exp.Mode,
+    exp.Median,
+    exp.Quantile,
+    exp.ApproxQuantile,
+    exp.PercentileCont,
+    exp.PercentileDisc,
+    exp.ApproxTopK,
+    exp.LogicalAnd,
+    exp.LogicalOr,
+    exp.FirstValue,
+    exp.LastValue,
+    exp.NthValue,
+    exp.Lag,
+    exp.Lead,
+)
+# DuckDB's aggregates that sqlglot has no class for.
+_NAMES: dict[str, Kind] = {
+    "count_star": "count",
+    **dict.fromkeys(("arbitrary", "histogram", "histogram_exact", "reservoir_quantile", "bitstring_agg"), "selection"),
+    **dict.fromkeys((f"arg_{end}_{nulls}" for end in ("min", "max") for nulls in ("null", "nulls_last")), "selection"),
+    **dict.fromkeys(("mean", "favg", "decimal_average", "fsum", "kahan_sum", "sumkahan", "sum_no_overflow"), "total"),
+    **dict.fromkeys(("product", "geomean", "geometric_mean", "sem", "entropy", "kurtosis_pop", "mad", "wavg"), "total"),
+}
+_OF_LISTS = frozenset(
+    [
+        *(
+            f"list_{name}"
+            for name in ("sum", "avg", "mean", "product", "stddev_pop", "stddev_samp", "var_pop", "var_samp")
+        ),
+        *("list_sem", "list_aggregate", "list_aggr", "array_aggregate", "array_aggr", "aggregate", "list_dot_product"),
+        *("list_reduce", "array_reduce", "reduce", "array_sum", "list_inner_product"),
+    ]
+)
+
+
+def kind_of(node: exp.Expr) -> Kind | None:
+    """What an aggregate or window function does to values; None for anything else."""
+    if isinstance(node, _COUNTS):
+        return "count"
+    if isinstance(node, _SELECTIONS):
+        return "selection"
+    if isinstance(node, exp.AggFunc):
+        return "total"
+    return _NAMES.get(function_name(node)) if isinstance(node, exp.Anonymous) else None
+
+
+def totals_list(node: exp.Expr) -> bool:
+    """True for a scalar that puts the values of a list together."""
+    return function_name(node) in _OF_LISTS
