@@ -150,7 +150,7 @@ def apps(draw: st.DrawFn) -> Declarations:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(apps())
 def test_any_declarations_come_back_equal(declarations: Declarations) -> None:
     data = normal.encode(declarations)

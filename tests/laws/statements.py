@@ -213,7 +213,7 @@ CASES: dict[str, Case] = {
     ),
     "joins in parentheses": Case(
         "select t, n from d join (select window_start as t, b.k, a.n from (a join b using (window_start, k))) using (k)",
-        {"a": None, "b": None, "d": None},
+        {"a": AT, "b": AT, "d": None},
     ),
     "lateral": Case(
         "select a.window_start as t, s.n from a, lateral (select sum(n) as n from b where b.window_start <= a.window_start) s",

@@ -23,7 +23,7 @@ from watersmeet.layers import plan as planning
 
 pytestmark = pytest.mark.unit
 
-EXAMPLES = 1500 if os.environ.get("WATERSMEET_PROVE") else 80
+EXAMPLES = 1500 if os.environ.get("WATERSMEET_PROVE") else 40
 CHECKS = ("", "v % 2 = 0", "v % 3 = 0")
 TOPICS = ("left", "right")
 Variant = tuple[str, str, int, int, str, str, bool]

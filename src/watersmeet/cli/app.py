@@ -52,7 +52,13 @@ FAILED, MISUSED, UNREACHABLE, INTERRUPTED = 1, 2, 3, 130
 
 def build() -> App:
     """The command tree; each command's module is imported when it is called."""
-    app = App(name="watersmeet", version=__version__, help="One view, two layers, one answer.", help_format="plaintext")
+    app = App(
+        name="watersmeet",
+        version=__version__,
+        help="One view, two layers, one answer.",
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
     for name, (target, summary) in COMMANDS.items():
         app.command(f"watersmeet.cli.{target}", name=name, help=summary, sort_key=list(COMMANDS).index(name))
     return app

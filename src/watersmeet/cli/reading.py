@@ -22,6 +22,7 @@ from .context import DEFAULT, Common, open_node
 from .output import out, plain, print_json, print_rows, say, sparkline
 
 WATCH_SECONDS = 1.0
+ROW = "result_row"
 
 
 def query(
@@ -94,11 +95,14 @@ def _resolve(node: Node, what: str) -> Readable:
         return declarations.readable(what.strip())
     names = statements.tables(what, subject="query", where="")
     inputs = {name: declarations.readable(name) for name in names}
-    return Query("sql", inputs, what, key=["row"], where_declared="the command line")
+    sql = f"select row_number() over () as {ROW}, * from ({what})"  # noqa: S608  # checked as a query of its own
+    return Query("sql", inputs, sql, key=[ROW], unsafe="asked by hand", where_declared="the command line")
 
 
 def _show(answer: Answer, node: Node, plot: str | None, as_json: bool) -> None:
     table = pa.table(answer.rows)
+    if ROW in table.column_names:  # only there to keep the order of a statement
+        table = table.drop_columns([ROW])
     found: list[dict[str, object]] = table.to_pylist()
     now_us = node.parts.clock.now_us()
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from . import catalogue, normal
 from .catalogue import Catalogue, Duty
@@ -129,7 +130,13 @@ def _stored(state: State, name: str, functions: Mapping[str, RowFunction]) -> De
     value = state.get("declarations", name)
     if value is None:
         raise CorruptError(f"declarations {name}", expected="what the catalogue refers to", got="nothing")
-    return normal.decode(value.data, functions, strict=False)
+    return normal.decode(value.data, functions, strict=False) if functions else _without_functions(value.data)
+
+
+@lru_cache(maxsize=16)
+def _without_functions(data: bytes) -> Declarations:
+    """Stored declarations never change under their name, and reading them means parsing each of their expressions."""
+    return normal.decode(data, {}, strict=False)
 
 
 def _served(c: Catalogue, sets: Mapping[str, Declarations]) -> Declarations:

@@ -76,8 +76,9 @@ class Piece:
         self.data = read_file(self._path)
         self._sha256 = _digest(self.data)
         found = self._read_note().entries
-        self.sequence = max((e.sequence for e in found if e.sha256 == self._sha256), default=-1)
-        if self.sequence < 0 and (found or self.data is not None):
+        known = [entry.sequence for entry in found if entry.sha256 == self._sha256]
+        self.sequence = max(known, default=-1)
+        if not known and (found or self.data is not None):
             remedy = f"restore it from a copy, or delete {directory} and publish the table anew"
             expected, got = "the file as it was last written", "another one" if self.data is not None else "none"
             raise CorruptError(str(self._path), expected=expected, got=got, remedy=remedy)

@@ -7,10 +7,12 @@
     <table>/lock                                     held while a piece is written
 
 A piece is replaced as a whole, so a reader sees it as before a write or as after it. What would not change a file
-leaves it alone. New contents are read back before they replace the old. Tables and scopes are spelled by `path_name`; a scope that is null is the hive convention's
-``__HIVE_DEFAULT_PARTITION__``. ``scope`` is a hive partition beside the columns, all of which are in the file: types
-that a reader guesses from a path do no harm. Partition and order columns are the order of the rows. Rows are never
-dropped for their age: ``ttl`` allows that, it does not ask for it. Files are for their owner alone unless the table's
+leaves it alone. New contents are read back before they replace the old.
+
+Tables and scopes are spelled by `path_name`; a scope that is null is the hive convention's
+``__HIVE_DEFAULT_PARTITION__``. ``scope`` is a hive partition beside the columns, which are all in the file: types that
+a reader guesses from a path do no harm. Partition and order columns are the order of the rows. Rows are never dropped
+for their age: ``ttl`` allows that, it does not ask for it. Files are for their owner alone unless the table's
 directory is opened to others; then so are the files written from there on.
 """
 

@@ -17,20 +17,19 @@ _Columns = tuple[tuple[str, Origin], ...]
 def projected(scope: Scope, select: exp.Select) -> tuple[_Columns, bool]:
     """The columns of a SELECT list, and whether they are all that there are."""
     columns: list[tuple[str, Origin]] = []
-    closed = True
+    complete = True
     for item in select.expressions:
         if item.is_star and isinstance(item, exp.Star | exp.Column):
             found, known = _starred(scope, item)
             columns += found
-            closed &= known
+            complete &= known
             continue
         name = item.alias_or_name if isinstance(item, exp.Alias | exp.Column) else ""
         value = item.unalias()
         columns.append((name, scope.shown(scope.origin(value))))
         # A struct that is unnested brings columns of its own; so does COLUMNS.
-        closed &= bool(name) and not isinstance(value, exp.Explode | exp.Unnest | exp.Columns)
-    names = [name.lower() for name, _ in columns]
-    return tuple(columns), closed and len(set(names)) == len(names)
+        complete &= not isinstance(value, exp.Explode | exp.Unnest | exp.Columns)
+    return tuple(columns), complete
 
 
 def _starred(scope: Scope, item: exp.Star | exp.Column) -> tuple[_Columns, bool]:
@@ -39,9 +38,9 @@ def _starred(scope: Scope, item: exp.Star | exp.Column) -> tuple[_Columns, bool]
         table = scope.tables.get(item.table.lower())
         if table is None:
             return (), False
-        columns, closed = table.columns, table.closed
+        columns, complete = table.columns, table.complete
     else:
-        columns, closed = tuple(scope.visible), all(table.closed for table in scope.tables.values())
+        columns, complete = tuple(scope.visible), all(table.complete for table in scope.tables.values())
     left_out = {part.name.lower() for part in star.args.get("except_") or ()}
     replaced = {part.alias.lower(): part.this for part in star.args.get("replace") or ()}
     renamed = {part.this.name.lower(): part.alias for part in star.args.get("rename") or ()}
@@ -52,7 +51,7 @@ def _starred(scope: Scope, item: exp.Star | exp.Column) -> tuple[_Columns, bool]
             for name, origin in columns
             if name.lower() not in left_out
         ),
-        closed,
+        complete,
     )
 
 
@@ -83,9 +82,9 @@ def stacked(left: Relation, right: Relation, *, by_name: bool) -> Relation:
     for (name, one, other), axis in zip(columns, made, strict=True):
         origin = moved(name, one or Origin(), first).mixed(moved(name, other or Origin(), second))
         found.append((name, replace(origin, moment=None if axis is None else Moment(axis))))
-    closed = left.closed and right.closed
+    complete = left.complete and right.complete
     # Without names columns are paired by their place, and that is only known if all columns are.
-    return Relation(tuple(found), axes if closed or by_name else axes.whole(), closed)
+    return Relation(tuple(found), axes if complete or by_name else axes.whole(), complete)
 
 
 def _tied(side: Relation, moments: Iterable[Moment | None], made: Iterable[Axis | None]) -> dict[Axis, Axis]:

@@ -37,12 +37,12 @@ class Input:
 
     Args:
         fields: its columns; those with a ``since_us`` follow its time, which a range selects by.
-        closed: these are all columns that there are.
+        complete: these are all columns that there are.
         always: every row has its time.
     """
 
     fields: tuple[Field, ...]
-    closed: bool = True
+    complete: bool = True
     always: bool = False
 
 
@@ -78,12 +78,18 @@ class Relation:
     Args:
         columns: name (as written; empty: it has none) and origin, in order.
         axes: the times of its rows, and what they rest on.
-        closed: these are all columns that there are.
+        complete: these are all columns that there are, each in its place.
     """
 
     columns: tuple[tuple[str, Origin], ...] = ()
     axes: Axes = field(default_factory=Axes)
-    closed: bool = True
+    complete: bool = True
+
+    @property
+    def closed(self) -> bool:
+        """True if no other name than those known can stand for a column."""
+        names = [name.lower() for name, _ in self.columns]
+        return self.complete and all(names) and len(set(names)) == len(names)
 
     def fresh(self) -> Relation:
         """Another reading of the same rows: equal, but with times of its own."""
@@ -108,7 +114,7 @@ class Relation:
     def renamed(self, names: Sequence[str]) -> Relation:
         """The first columns under other names, as an alias with a column list gives them."""
         if len(names) > len(self.columns):
-            return replace(self, columns=tuple((name, Origin()) for name in names), closed=False)
+            return replace(self, columns=tuple((name, Origin()) for name in names), complete=False)
         columns = (*zip(names, (origin for _, origin in self.columns), strict=False), *self.columns[len(names) :])
         return replace(self, columns=columns)
 
@@ -131,7 +137,7 @@ class Relation:
                 since = (0, 0)
             fields.append(Field(name, since, " and ".join(sorted(kinds)), bool(of.windows) and tied))
         always = start is not None and start.axis in self.axes.reach and not self.axes.may_lack(start.axis)
-        return Input(tuple(fields), self.closed, always)
+        return Input(tuple(fields), self.complete, always)
 
     def _since(self, start: Moment | None, end: Moment | None) -> Span | None:
         if start is None or end is None or start.axis not in self.axes.reach or end.axis not in self.axes.reach:
@@ -165,4 +171,4 @@ def relation_of(name: str, given: Input) -> Relation:
         presented = frozenset([label] if item.presented else ())
         windows = frozenset([axis] if axis is not None and item.overlapping else ())
         columns.append((item.name, Origin(moment, presented, windows)))
-    return Relation(tuple(columns), replace(axes, names={}), given.closed)
+    return Relation(tuple(columns), replace(axes, names={}), given.complete)

@@ -53,7 +53,7 @@ class Scope:
 
     def add(self, name: str, relation: Relation) -> None:
         """Read one more table; its axes are the caller's business."""
-        self.tables[name.lower()] = relation
+        self.tables[name.lower() or f"table {len(self.tables)}"] = relation
         self.visible += relation.columns
 
     def show(self, name: str, merged: Origin) -> None:

@@ -73,7 +73,7 @@ class Tracer:
         """Rows of which nothing is known but the inputs that they may rest on."""
         found = (tables.get(table.name.lower()) for table in node.find_all(exp.Table))
         inputs = frozenset(name for relation in found if relation for name in relation.axes.inputs)
-        return Relation(axes=Axes(inputs), closed=False)
+        return Relation(axes=Axes(inputs), complete=False)
 
     def _select(self, node: exp.Select, tables: _Tables, parent: Scope | None) -> Relation:
         scope = Scope(parent)
@@ -87,8 +87,8 @@ class Tracer:
         scope.hold(conditions)
         self._group(scope, node)
         self._look(scope, node)
-        columns, closed = projected(scope, node)
-        result = Relation(columns, replace(scope.axes, names={}), closed)
+        columns, complete = projected(scope, node)
+        result = Relation(columns, replace(scope.axes, names={}), complete)
         distinct = node.args.get("distinct")
         if distinct is None:
             return result
@@ -152,7 +152,7 @@ class Tracer:
         known |= {part.expression.name.lower() for part in nodes(node) if isinstance(part, exp.Comprehension)}
         for column in (part for part in nodes(node) if isinstance(part, exp.Column)):
             wrong, among = column.parts[0].name.lower(), known
-            table = scope.tables.get(column.table.lower())
+            table = scope.tables.get(column.table.lower()) if column.table else None
             if table is not None and not isinstance(column.this, exp.Star):
                 wrong, among = column.name.lower(), {name.lower() for name, _ in table.columns}
             if wrong not in among:
@@ -187,10 +187,10 @@ class Tracer:
                 self._from(several, first, joins, [], tables)
                 # Its tables keep their names outside of the parentheses; those are left unknown.
                 name = node.alias if isinstance(node, exp.Subquery) else ""
-                relation = Relation(tuple(several.visible), replace(several.axes, names={}), closed=False)
+                relation = Relation(tuple(several.visible), replace(several.axes, names={}), complete=False)
             case exp.Table() if isinstance(inner.this, exp.Identifier):
                 known = tables.get(inner.name.lower())
-                relation = known.fresh() if known else Relation(closed=False)
+                relation = known.fresh() if known else Relation(complete=False)
             case exp.Subquery():
                 relation = self.query(inner, tables, scope)
             case exp.Lateral() if isinstance(inner.this, exp.Query):

@@ -252,19 +252,20 @@ def _stages(view: View) -> list[list[tuple[str, Scalar]]]:
 def finished(view: View, source: str, *, fill: bool) -> tuple[list[tuple[str, str]], str]:
     """Common table expressions for ``fill`` and having, and the SELECT … FROM of an answer, hidden columns last.
 
-    ``fill`` takes the parameters ``$lower`` and ``$upper``, and ``$starts`` and ``$ends`` of the windows between them.
+    ``fill`` takes the parameters ``$asked_lower`` and ``$asked_upper``, and lists of the windows between them in
+    ``$asked_starts`` and ``$asked_ends``.
     """
     steps: list[tuple[str, str]] = []
     names = [quoted(name) for name in (*view.columns, *(f"_estimate_{name}" for name in hidden(view).estimates))]
     if fill:
         by = [quoted(d.name) for d in view.by]
         keys = f"(SELECT DISTINCT {', '.join(by)} FROM ranged) k CROSS JOIN " if by else ""
-        windows = "(SELECT unnest($starts) AS window_start, unnest($ends) AS window_end) f"
+        windows = "(SELECT unnest($asked_starts) AS window_start, unnest($asked_ends) AS window_end) f"
         same = " AND ".join(["r.window_start = f.window_start", *(f"r.{c} IS NOT DISTINCT FROM k.{c}" for c in by)])
         zero = {quoted(name) for name, m in view.measures.items() if m.kind in ("count", "distinct")}
         columns = [f"coalesce(r.{name}, 0) AS {name}" if name in zero else f"r.{name}" for name in names]
         columns[: 2 + len(by)] = ["f.window_start", "f.window_end", *(f"k.{column}" for column in by)]
-        steps.append(("ranged", f"SELECT * FROM {source} WHERE window_start >= $lower AND window_start < $upper"))
+        steps.append(("ranged", f"SELECT * FROM {source} WHERE window_start >= $asked_lower AND window_start < $asked_upper"))
         steps.append(("filled", f"SELECT {', '.join(columns)} FROM {keys}{windows} LEFT JOIN ranged r ON {same}"))
         source = "filled"
     if view.having:

@@ -5,6 +5,7 @@ cells of the owners ── measured ──(variance, stddev in Python)── der
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,8 +17,9 @@ from ...core.engine import Rows, Selection
 from ...core.errors import UnavailableError
 from ...core.record import Records
 from ...core.view import View
+from . import partials
 from .cellstore import CellStore
-from .database import Database
+from .database import Database, table
 from .present import Hidden, derived, finished, has_lags, hidden, measured, needed, plain_columns
 from .query import fetch, refused
 from .rowtypes import RowTypes
@@ -27,6 +29,9 @@ from .spreads import settle
 from .windows import Bounds, Source, spread
 
 Scopes = Sequence[tuple[str, ...]]
+
+
+_PARAMETER = re.compile(r"\$(asked_\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,11 @@ class Reading:
         cells: SQL types of the partial columns.
         given: which parameters of `windows` there are.
         where: conditions on cells that spare reading some.
-        bound: parameters of the statement that measures.
-        fill: ``starts`` and ``ends`` of the windows of which empty ones get rows; None: no such rows.
         end: what picks and orders the rows.
-        early: whether that can be done before anything is computed.
+        values: of all parameters, by name; each name begins with ``asked_``.
+        fill: whether empty windows get rows.
+        early: whether rows can be picked before anything is computed.
+        point: whether cells are picked by the value of a dimension, so that there are few.
     """
 
     view: View
@@ -50,13 +56,17 @@ class Reading:
     cells: Mapping[str, str]
     given: Bounds
     where: tuple[str, ...]
-    bound: Parameters
-    fill: Parameters | None
     end: Ending
+    values: Parameters
+    fill: bool
     early: bool
+    point: bool
 
     def run(self, database: Database, stores: Sequence[CellStore], scopes: Scopes, through: Records | None) -> pa.Table:
         """The rows, hidden columns last.
+
+        DuckDB plans a statement over its tables anew each time it runs, and for a few cells that takes longer than all
+        the rest. So a point read takes its cells out first, and hands them to a statement that was planned before.
 
         Args:
             database: of the stores.
@@ -64,38 +74,63 @@ class Reading:
             scopes: for each store the conditions that restrict it to the owners asked for.
             through: all rows of ``view.through``.
         """
-        aside, end = hidden(self.view), self.end
-        steps = self._measured(stores, scopes)
-        asked = end.values | (self.fill or {})
-        with database.cursor({} if through is None else {"through": through}) as cursor:
+        sources = [self._source(i, *each) for i, each in enumerate(zip(stores, scopes, strict=True))]
+        tables = {} if through is None else {"through": table(through)}
+        with database.cursor(tables) as cursor:
             try:
-                if not aside.spreads:
-                    return fetch(cursor, self._finished(steps), self.bound | asked)
-                bound = self.bound | (end.values if self.early else {})
-                rows = fetch(cursor, _with(steps, "SELECT * FROM measured"), bound)
-                cursor.register("measured", settle(rows, aside.spreads, self.types.scales))
-                return fetch(cursor, self._finished([]), {} if self._settled else asked)
+                if self.point:
+                    sources, taken = self._taken(cursor, sources)
+                    return self._rows(sources, lambda sql, more: self._planned(database, sql, tables | taken | more))
+                return self._rows(sources, lambda sql, more: self._direct(cursor, sql, more))
             except duckdb.Error as error:
                 raise refused(f"view {self.view.name}", error) from None
 
-    @property
-    def _settled(self) -> bool:
-        """Whether measured rows are those asked for already, and but need their order."""
-        return self.early and not has_lags(self.view)
+    def _source(self, i: int, store: CellStore, scope: tuple[str, ...]) -> Source:
+        """The i-th cells: 0 the view's own, then its tops'."""
+        tables = (store.base, store.tail)
+        if i == 0:
+            return Source(store.spec, tables, scope, self.where, store.calendar, keep=needed(self.view))
+        return Source(store.spec, tables, scope, self.where, store.calendar, f"top{i}_", ("value",))
 
-    def _measured(self, stores: Sequence[CellStore], scopes: Scopes) -> list[tuple[str, str]]:
-        names = [name for name, measure in self.view.measures.items() if measure.kind == "top"]
-        main, *others = (
-            Source(
-                store.spec, (store.base, store.tail), scope, self.where, store.calendar,
-                prefix=f"top{i}_" if i else "",
-                extra=("value",) if i else (),
-                keep=None if i else needed(self.view),
-            )
-            for i, (store, scope) in enumerate(zip(stores, scopes, strict=True))
-        )  # fmt: skip
+    def _taken(
+        self, cursor: duckdb.DuckDBPyConnection, sources: Sequence[Source]
+    ) -> tuple[list[Source], dict[str, pa.Table]]:
+        """The cells taken out of the tables, and where they are read then."""
+        taken = {}
+        for i, source in enumerate(sources):
+            columns = [*partials.key_columns(source.spec), *partials.partial_names(source.spec)]
+            taken[f"cells{i}"] = self._direct(cursor, source.scan(columns, [*source.scope, *source.where]), {})
+        if self.view.frame.kind == "calendar":
+            taken["calendar"] = fetch(cursor, f"SELECT * FROM {sources[0].calendar}")
+        moved = [
+            replace(source, tables=(f"cells{i}",), scope=(), where=(), calendar="calendar")
+            for i, source in enumerate(sources)
+        ]
+        return moved, taken
+
+    def _direct(self, cursor: duckdb.DuckDBPyConnection, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """Run a statement over the tables of the stores."""
+        for name, content in tables.items():
+            cursor.register(name, content)
+        return fetch(cursor, sql, {name: self.values[name] for name in _PARAMETER.findall(sql)})
+
+    def _planned(self, database: Database, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """Run a statement over tables that are handed in; its parameters are the columns of one of them."""
+        names = dict.fromkeys(_PARAMETER.findall(sql))
+        asked = {"asked": pa.table({name: [self.values[name]] for name in names})} if names else {}
+        return database.select(_PARAMETER.sub(r"(SELECT \1 FROM asked)", sql), {**tables, **asked})
+
+    def _rows(self, sources: Sequence[Source], ask: Callable[[str, Mapping[str, pa.Table]], pa.Table]) -> pa.Table:
+        tops = (name for name, measure in self.view.measures.items() if measure.kind == "top")
         early = self.end.sql if self.early else ""
-        return measured(self.view, main, self.cells, dict(zip(names, others, strict=True)), self.given, early)
+        steps = measured(
+            self.view, sources[0], self.cells, dict(zip(tops, sources[1:], strict=True)), self.given, early
+        )
+        spreads = hidden(self.view).spreads
+        if not spreads:
+            return ask(self._finished(steps), {})
+        rows = ask(_with(steps, "SELECT * FROM measured"), {})
+        return ask(self._finished([]), {"measured": settle(rows, spreads, self.types.scales)})
 
     def _finished(self, steps: list[tuple[str, str]]) -> str:
         last = "measured"
@@ -103,9 +138,9 @@ class Reading:
             steps = [*steps, ("spread", spread(self.view, last))]
             last = "spread"
         steps = [*steps, *derived(self.view, last, self.types.doubles)]
-        last = steps[-1][0] if steps else last
-        more, select = finished(self.view, last, fill=self.fill is not None)
-        return _with([*steps, *more], select + (self.end.order if self._settled else self.end.sql))
+        more, select = finished(self.view, steps[-1][0] if steps else last, fill=self.fill)
+        settled = self.early and not has_lags(self.view)  # measured rows are those asked for; they but need their order
+        return _with([*steps, *more], select + (self.end.order if settled else self.end.sql))
 
 
 def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Selection) -> Reading:
@@ -114,7 +149,7 @@ def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Se
     seen = span(view, selection)
     fill = windows_between(view, selection) if selection.fill else None
     own = {d.name for d in view.cells.dimensions} & {d.name for d in view.by}
-    where, bound = conditions([item for item in selection.where if item.column in own], types.columns, "d")
+    where, bound = conditions([item for item in selection.where if item.column in own], types.columns, "asked_d")
     # What cells were picked by holds of every row; so does the range, unless rows around it were made as well.
     left = replace(selection, where=tuple(item for item in selection.where if item.column not in own))
     if fill is None and not view.reach_us:
@@ -127,7 +162,11 @@ def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Se
         and not view.having
         and view.frame.kind != "running"
     )
-    return Reading(view, types, cells, seen.given, (*where, *seen.panes), bound | seen.values, fill, end, early)
+    point = any(item.op == "=" and item.column in own for item in selection.where)
+    values = {**bound, **seen.values, **asked.values, **(fill or {})}
+    return Reading(
+        view, types, cells, seen.given, (*where, *seen.panes), end, values, fill is not None, early, point
+    )
 
 
 def consistent(

@@ -31,7 +31,7 @@ def moment(us: int) -> datetime:
         return datetime.min if us < 0 else datetime.max  # noqa: DTZ901 - naive, like every TIMESTAMP
 
 
-def conditions(where: Sequence[Filter], types: Mapping[str, str], prefix: str = "w") -> tuple[list[str], Parameters]:
+def conditions(where: Sequence[Filter], types: Mapping[str, str], prefix: str = "asked_w") -> tuple[list[str], Parameters]:
     """SQL conditions for filters, and the values of their parameters.
 
     Args:
@@ -78,9 +78,9 @@ def page(after: Sequence[object], key: Sequence[str], types: Mapping[str, str]) 
         if value is None:  # nothing comes after a null
             equal += f"{name} IS NULL AND "
             continue
-        values[f"a{i}"] = _value(Filter(column, "="), value, _type(column, types), any_type=True)
-        choices.append(f"{equal}({name} > $a{i} OR {name} IS NULL)")
-        equal += f"{name} = $a{i} AND "
+        values[f"asked_a{i}"] = _value(Filter(column, "="), value, _type(column, types), any_type=True)
+        choices.append(f"{equal}({name} > $asked_a{i} OR {name} IS NULL)")
+        equal += f"{name} = $asked_a{i} AND "
     return [f"({' OR '.join(choices)})" if choices else "false"], values
 
 
@@ -132,8 +132,8 @@ def ending(selection: Selection, types: Mapping[str, str], key: Sequence[str], t
         if bound is not None:
             if time is None:
                 raise RequestError("range", expected="none, since the rows have no time", remedy="leave the range away")
-            texts.append(f"{quoted(time)} {op} ${name}")
-            values[name] = moment(bound)
+            texts.append(f"{quoted(time)} {op} $asked_{name}")
+            values[f"asked_{name}"] = moment(bound)
     more, bound_values = conditions(selection.where, types)
     texts, values = texts + more, values | bound_values
     if selection.after:
@@ -145,8 +145,7 @@ def ending(selection: Selection, types: Mapping[str, str], key: Sequence[str], t
     if selection.limit is not None:
         if selection.limit < 0:
             raise RequestError("limit", expected="0 or more", got=str(selection.limit))
-        limit = " LIMIT $limit"
-        values["limit"] = selection.limit
+        limit = f" LIMIT {int(selection.limit)}"
     columns = {*key, *(f.column for f in selection.where), *(o.column for o in selection.order)}
     return Ending(
         f" WHERE {' AND '.join(texts)}" if texts else "",

@@ -48,33 +48,33 @@ def span(view: View, selection: Selection) -> Span:
     values: Parameters = {}
     panes: list[str] = []
     if least is not None:
-        values["least"] = moment(least)
+        values["asked_least"] = moment(least)
     if upper is not None:
-        values["below"] = moment(upper)
+        values["asked_below"] = moment(upper)
     if least is not None and frame.kind != "session":
-        panes.append("pane >= $least")
+        panes.append("pane >= $asked_least")
     if upper is not None and frame.kind != "session":
-        values["pane_below"] = moment(upper + (frame.size_us or YEAR_US))
-        panes.append("pane < $pane_below")
+        values["asked_pane_below"] = moment(upper + (frame.size_us or YEAR_US))
+        panes.append("pane < $asked_pane_below")
     return Span(Bounds(least is not None, upper is not None), tuple(panes), values)
 
 
 def _running(frame: Window, least: int | None, upper: int | None, upto: int | None) -> Span:
     every, origin = frame.every_us, frame.origin_us
     values: Parameters = {}
-    panes = ()
+    panes: tuple[str, ...] = ()
     if least is not None:
-        values["first"] = moment(-(-(least - origin) // every) * every + origin + every)
+        values["asked_first"] = moment(-(-(least - origin) // every) * every + origin + every)
     if upper is not None:
-        values |= {"below": moment(upper), "pane_below": moment(upper + every)}
-        panes = ("pane < $pane_below",)
+        values |= {"asked_below": moment(upper), "asked_pane_below": moment(upper + every)}
+        panes = ("pane < $asked_pane_below",)
     if upto is not None:
-        values["last"] = moment((upto - origin) // every * every + origin + every)
+        values["asked_last"] = moment((upto - origin) // every * every + origin + every)
     return Span(Bounds(least is not None, upper is not None, upto is not None), panes, values)
 
 
 def windows_between(view: View, selection: Selection) -> Parameters:
-    """``starts`` and ``ends`` of the windows that start in the range, for `fill`.
+    """The starts and ends of the windows that start in the range, for `fill`.
 
     Raises `RequestError` where windows are not given by the calendar, without both bounds, or for more than 100,000.
     """
@@ -95,7 +95,7 @@ def windows_between(view: View, selection: Selection) -> Parameters:
                 "fill", kind="too_large", expected=f"at most {FILL_LIMIT} windows a key", remedy="ask for less time"
             )
         start, end = _next(frame, start, end)
-    return {"starts": starts, "ends": ends}
+    return {"asked_starts": starts, "asked_ends": ends}
 
 
 def _first(frame: Window, lower: int) -> tuple[int, int]:

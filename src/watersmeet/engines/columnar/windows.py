@@ -7,18 +7,19 @@
                                 running: at its boundary, summed with all before
                                 all time: in the only one
 
-The **range law** is kept here. A read of the windows that start in [$least, $below) leaves a cell unread only if no
+The **range law** is kept here. A read of the windows that start in [least, below) leaves a cell unread only if no
 such window holds it, and drops a window that starts outside even if cells of it were read:
 
-    tumbling, hopping, calendar    panes in [$least, $below + size)
-    session                        all fragments of keys that have one in [$least, $below): a session starts with one
+    tumbling, hopping, calendar    panes in [least, below + size)
+    session                        all fragments of keys that have one in [least, below): a session starts with one
     running                        all panes before the last boundary, those before the first boundary as one
     all time                       no range
 
-A running key has a row at each boundary from its first record to ``$last``, or without it to its newest. With ``expire``
-it begins anew after a longer silence, and has no row during one: silence is measured between the starts of its windows.
+A running key has a row at each boundary from its first record to the last one, or to its newest if none is given. With
+``expire`` it begins anew after a longer silence, and has no row during one; silence is between starts of its windows.
 
-Parameters of the SQL: ``$least`` and ``$below``; for running windows also ``$first`` and ``$last``, the boundaries.
+The SQL takes parameters: ``$asked_least`` and ``$asked_below``, and of running windows the boundaries ``$asked_first``
+and ``$asked_last``.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Which parameters a read is given: ``$least`` (and ``$first``), ``$below``, ``$last``."""
+    """Which parameters a read is given: ``least`` (for running windows ``first``), ``below``, ``last``."""
 
     lower: bool = False
     upper: bool = False
@@ -168,14 +169,14 @@ class _Composer:
         return f"SELECT {', '.join([*by, *more, *merges])} FROM {source} GROUP BY {', '.join(by)}"
 
     def in_range(self, column: str = "window_start") -> str:
-        held = [f"{column} >= $least"] * self.bounds.lower + [f"{column} < $below"] * self.bounds.upper
+        held = [f"{column} >= $asked_least"] * self.bounds.lower + [f"{column} < $asked_below"] * self.bounds.upper
         return f" WHERE {' AND '.join(held)}" if held else ""
 
     def islands(self, source: str, at: str, end: str, apart: str, start: str) -> str:
         """Cells with the ``start`` of the island of their key that each is on.
 
-        Cells are taken by their time ``at``; an island begins where ``apart`` holds of ``_before``, the greatest ``end``
-        of earlier cells. Cells of one time see the same earlier ones, whatever their order.
+        Cells are taken by their time ``at``; an island begins where ``apart`` holds of ``_before``, the greatest
+        ``end`` of earlier cells. Cells of one time see the same earlier ones, whatever their order.
         """
         by = f"PARTITION BY {', '.join(self.by)} " if self.by else ""
         earlier = f"max({end}) OVER ({by}ORDER BY {at} RANGE BETWEEN UNBOUNDED PRECEDING AND {_interval(1)} PRECEDING)"
@@ -266,16 +267,16 @@ class _Composer:
         chained = f"(SELECT *, NULL::TIMESTAMP AS _chain FROM {placed})"
         if expire:
             chained = self.islands(placed, "_start", "_start", f"_start > _before + {_interval(expire)}", "_chain")
-        boundary = f"greatest(_start + {every}, $first)" if self.bounds.lower else f"_start + {every}"
+        boundary = f"greatest(_start + {every}, $asked_first)" if self.bounds.lower else f"_start + {every}"
         return f"(SELECT {boundary} AS _b, * FROM {chained})"
 
     def _stop(self, following: str) -> str:
         """A time after the last boundary at which a state holds, and at most at the next one."""
         every = _interval(self.view.frame.every_us)
-        last = f"greatest(_newest + {every}, $last)" if self.bounds.upto else f"_newest + {every}"
+        last = f"greatest(_newest + {every}, $asked_last)" if self.bounds.upto else f"_newest + {every}"
         stops = [f"coalesce({following}, {last} + {every})"]
         if self.bounds.upper:
-            stops.append(f"$below + {every}")
+            stops.append(f"$asked_below + {every}")
         if self.view.expire_us:
             stops.append(f"_newest + {every} + {_interval(self.view.expire_us + 1)}")
         return f"least({', '.join(stops)})" if len(stops) > 1 else stops[0]

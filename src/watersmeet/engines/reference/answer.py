@@ -13,7 +13,7 @@ from ...core.view import CellSpec, View
 from .decoding import cut, decide, decode
 from .partial import Cells, Partial, added, inputs, lift, present, shown_type, types
 from .scalar import Row, evaluate, types_of
-from .window import fixed_windows, floor, unit_of
+from .window import fixed_windows, floor, unit_of, windows_between
 
 Windows = dict[tuple[Any, Any, tuple[Any, ...]], tuple[Partial, ...]]
 """(window start, window end, dimensions) -> one partial a lift."""
@@ -70,10 +70,13 @@ def rows(
             row[name] = value
             for mark in item.lags:
                 del row[mark.placeholder]
+    chosen = selection or Selection()
+    if chosen.fill:
+        out += _empty(view, out, chosen)
     if view.having:
-        (holds,) = evaluate(kinds, out, [view.having])
-        out = [row for row, held in zip(out, holds, strict=True) if held]
-    return select(out, selection or Selection(), key=view.key, time=view.time)
+        (held,) = evaluate(kinds, out, [view.having])
+        out = [row for row, keep in zip(out, held, strict=True) if keep]
+    return select(out, chosen, key=view.key, time=view.time)
 
 
 def presented(view: View, cells: Mapping[str, Cells], upto_us: int | None, through: Sequence[Row] = ()) -> list[Row]:
@@ -193,6 +196,24 @@ def _look_back(view: View, ordered: Sequence[Row], values: Sequence[Any], steps:
         near = len(mine) >= steps and mine[-steps][0] >= row["window_start"] - view.lookback_us
         row[into] = mine[-steps][1] if near else None
         mine.append((row["window_start"], value))
+
+
+def _empty(view: View, found: Sequence[Row], selection: Selection) -> list[Row]:
+    """For each key with a row in the range, a row for each window of the range that it lacks."""
+    lower, upper = selection.lower_us, selection.upper_us
+    assert lower is not None
+    assert upper is not None
+    names = [d.name for d in view.by]
+    there = {tuple(row[name] for name in view.key) for row in found if lower <= row["window_start"] < upper}
+    keys = {key[1:] for key in there} if names else {()}
+    nothing = {name: 0 if measure.kind in ("count", "distinct") else None for name, measure in view.measures.items()}
+    nothing |= dict.fromkeys(view.derive)
+    return [
+        {"window_start": start, "window_end": end, **dict(zip(names, key, strict=True)), **nothing}
+        for start, end in windows_between(view.frame, lower, upper)
+        for key in keys
+        if (start, *key) not in there
+    ]
 
 
 def _measure_types(view: View) -> dict[str, str]:

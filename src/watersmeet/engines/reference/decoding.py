@@ -267,7 +267,8 @@ def _compute(topic: Topic, types: dict[str, str], rows: list[Row]) -> None:
     for (name, item), (_, kind) in zip(topic.computed, _computed_types(topic, types), strict=True):
         inner = dict(types)
         for call in item.calls:
-            given = evaluate(types, rows, call.arguments)
+            columns = zip(evaluate(types, rows, call.arguments), types_of(types, call.arguments), strict=True)
+            given = [[_handed(value, kind) for value in column] for column, kind in columns]
             results = functions[call.name](*given) if rows else ()
             inner[call.placeholder] = functions[call.name].returns.sql
             for row, result in zip(rows, results, strict=True):
@@ -277,6 +278,17 @@ def _compute(topic: Topic, types: dict[str, str], rows: list[Row]) -> None:
             for call in item.calls:
                 del row[call.placeholder]
         types[name] = kind
+
+
+def _handed(value: Any, kind: str) -> Any:
+    """A value as a row function is given it."""
+    if isinstance(value, tuple):
+        return [_handed(item, kind.removesuffix("[]")) for item in value]
+    return (
+        EPOCH.replace(tzinfo=None) + timedelta(microseconds=value)
+        if kind == "TIMESTAMP" and value is not None
+        else value
+    )
 
 
 def _computed_types(topic: Topic, types: Mapping[str, str]) -> list[tuple[str, str]]:

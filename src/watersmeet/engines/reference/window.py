@@ -39,6 +39,21 @@ def fixed_windows(window: Window, pane: int) -> Iterator[tuple[int, int]]:
         start -= window.every_us
 
 
+def windows_between(window: Window, lower: int, upper: int) -> Iterator[tuple[int, int]]:
+    """The tumbling, hopping or calendar windows that start in [lower, upper)."""
+    if window.kind == "calendar":
+        start, end = unit_of(window, lower)
+    else:
+        start = floor(lower, window.every_us, window.origin_us)
+        end = start + window.size_us
+    while start < upper:
+        if start >= lower:
+            yield start, end
+        start, end = (
+            unit_of(window, end) if window.kind == "calendar" else (start + window.every_us, end + window.every_us)
+        )
+
+
 def unit_of(window: Window, t: int) -> tuple[int, int]:
     """The calendar window that an instant lies in."""
     assert window.unit is not None
