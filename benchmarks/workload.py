@@ -52,6 +52,12 @@ def _start(minutes: int) -> str:
     return f'make_timestamp("at" * 1000 // {width} * {width})'
 
 
+_HOPPING = f"""
+    SELECT window_start, film_id, device, sum(n)::BIGINT AS n, sum(total)::DECIMAL(38,2) AS total FROM (
+        SELECT unnest(range(window_start, window_start - INTERVAL 5 MINUTE, -INTERVAL 1 MINUTE)) AS window_start,
+            film_id, device, n, total
+        FROM ({_minute(_start(1), "lines")}))
+    GROUP BY ALL"""
 WORKLOADS = (
     Workload(
         "counts",
@@ -87,10 +93,7 @@ WORKLOADS = (
             window=wm.hopping("5m", "1m"),
             measures=_MEASURES,
         ),
-        _minute(
-            f"unnest(range({_start(1)}, {_start(1)} - INTERVAL 5 MINUTE, -INTERVAL 1 MINUTE))",
-            f"(SELECT film_id, device, window_start AS _w, n, total FROM ({_minute(_start(1), 'lines')}))",
-        ),
+        _HOPPING,
         "n",
         copies=False,
         faster=2.5,

@@ -19,7 +19,11 @@ FILE_LINES = 500
 FUNCTION_LINES = 60
 NESTING = 4
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager", "shared", "lib", "stuff"}
-BLANKET_EXCEPTS: dict[str, int] = {}
+BLANKET_EXCEPTS = {
+    "src/watersmeet/cli/app.py": 1,  # the command itself: any failure becomes a message and an exit code
+    "src/watersmeet/engines/columnar/functions.py": 1,  # a row function's author may raise anything; it is named
+    "src/watersmeet/runtime/node.py": 1,  # the outermost loop of each thread: reported, counted, tried again
+}
 """File -> how many `except Exception` it holds: outermost loops that report what they caught. Argue a new one here."""
 
 IGNORE = re.compile(r"#\s*type:\s*ignore(?P<codes>\[[a-z-]+(, ?[a-z-]+)*\])?(?P<reason>\s+#\s*\S.*)?")

@@ -142,7 +142,9 @@ def test_doctor_config_list_tail_and_completion(shop: Path, capsys: pytest.Captu
     capsys.readouterr()
     assert run(["config", "show", "--origin"]) == 0
     assert "watersmeet.yaml" in capsys.readouterr().out
-    assert {"kind": "view", "name": "sales"} in (out(capsys, "list") or [])
+    listed = out(capsys, "list")
+    assert isinstance(listed, list)
+    assert {"kind": "view", "name": "sales"} in listed
     assert run(["tail", "orders", "--last", "2"]) == 0
     assert '"order_id": "59"' in capsys.readouterr().out
     assert run(["completion", "bash"]) == 0

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -27,10 +28,9 @@ pytestmark = pytest.mark.integration
 TOPIC = Topic("movie.ratings", {"movie_id": "integer not null"})
 
 
-def at(*parts: int) -> datetime:
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, us: int = 0) -> datetime:
     """A time as a TIMESTAMP has it: in UTC, without saying so."""
-    year, month, day, *rest = parts
-    return datetime(year, month, day, *rest, tzinfo=UTC).replace(tzinfo=None)
+    return datetime(year, month, day, hour, minute, second, us, UTC).replace(tzinfo=None)
 
 
 NOON = at(2026, 3, 1, 12)
@@ -176,13 +176,12 @@ def test_a_lower_sequence_number_is_refused_and_an_equal_one_repeats(bench: Benc
     other = bench.open()
     bench.sink.write(SHAPE, NOON, table(row(NOON, 1)), NOTHING, 5)
     other.write(SHAPE, NOON, table(row(NOON, 2)), NOTHING, 7)
-    for change in (
-        lambda: bench.sink.write(SHAPE, NOON, table(row(NOON, 1, "zombie")), NOTHING, 6),
-        lambda: bench.sink.replace(SHAPE, NOON, table(row(NOON, 1, "zombie")), 6),
-        lambda: bench.sink.write(SHAPE, NOON, NOTHING, NOTHING, 0),
-    ):
-        with pytest.raises(ConflictError):
-            change()
+    with pytest.raises(ConflictError):
+        bench.sink.write(SHAPE, NOON, table(row(NOON, 1, "zombie")), NOTHING, 6)
+    with pytest.raises(ConflictError):
+        bench.sink.replace(SHAPE, NOON, table(row(NOON, 1, "zombie")), 6)
+    with pytest.raises(ConflictError):
+        bench.sink.write(SHAPE, NOON, NOTHING, NOTHING, 0)
     assert bench.rows() == [row(NOON, 1), row(NOON, 2)]
     for _ in range(2):
         bench.sink.write(SHAPE, NOON, table(row(NOON, 3)), table(row(NOON, 1)), 7)
@@ -240,19 +239,19 @@ def test_a_time_is_one_scope_however_it_is_spelled(bench: Bench, spelled: object
 @pytest.mark.parametrize("type_", ["VARCHAR", "INTEGER", "DATE", "DECIMAL(12,4)"])
 def test_a_scope_may_be_of_any_type(bench: Bench, type_: str) -> None:
     shape = Shape("any", (("part", type_), ("n", "INTEGER")), ("part", "n"), "part")
-    scopes: list[object] = {
+    scopes: dict[str, list[object]] = {
         "VARCHAR": [*TEXTS[::4], None, "..", "/etc", "../x", "%2E", "A", "__HIVE_DEFAULT_PARTITION__", "None"],
         "INTEGER": [0, -1, None, 2**31 - 1],
         "DATE": [date(2026, 1, 1), date(1969, 12, 31), None],
         "DECIMAL(12,4)": [Decimal("1.5"), Decimal("-0.0001"), None],
-    }[type_]
+    }
     bench.prepare(shape)
-    for number, scope in enumerate(scopes):
+    for number, scope in enumerate(scopes[type_]):
         made = {"part": pa.array([scope, scope]), "n": pa.array([number, -1], pa.int32())}
         bench.sink.write(shape, scope, pa.table(made), NOTHING, 1)
         bench.sink.write(shape, scope, NOTHING, pa.table(made).slice(1), 2)
     found = {r["n"]: r["part"] for r in bench.rows(shape)}
-    assert found == dict(enumerate(scopes))
+    assert found == dict(enumerate(scopes[type_]))
 
 
 def test_rows_of_another_scope_are_refused(bench: Bench) -> None:
@@ -461,11 +460,9 @@ def test_a_sink_behaves_like_a_dictionary(bench: Bench, steps: list[Step]) -> No
         sequence = last[scope] + ahead
         new = table(*(row(scope, movie, title) for movie, title in puts.items()), shape=shape)
         old = table(*(row(scope, movie) for movie in gone), shape=shape)
-        change: Callable[[], None] = (
-            (lambda s=scope, n=new, q=sequence: bench.sink.replace(shape, s, n, q))
-            if whole
-            else (lambda s=scope, n=new, o=old, q=sequence: bench.sink.write(shape, s, n, o, q))
-        )
+        change: Callable[[], None] = partial(bench.sink.write, shape, scope, new, old, sequence)
+        if whole:
+            change = partial(bench.sink.replace, shape, scope, new, sequence)
         if sequence < last[scope]:
             with pytest.raises(ConflictError):
                 change()

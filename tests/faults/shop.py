@@ -69,7 +69,9 @@ declarations: Declarations = collect([sales, totals, hourly])
 def open_node(folder: Path, clock: Clock) -> Node:
     """A node on the stores of a folder."""
     settings = Settings.model_validate({"directory": folder, "compute": {"threads": 1}})
-    return Node(wire(settings, clock=clock, engine=ENGINE), App("shop", declarations, {}, ModuleType("shop")), sources=[])
+    return Node(
+        wire(settings, clock=clock, engine=ENGINE), App("shop", declarations, {}, ModuleType("shop")), sources=[]
+    )
 
 
 def clock() -> Clock:

@@ -64,7 +64,8 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
         finally:
             os.kill(runner.pid, signal.SIGKILL)
             runner.wait()
-            runner.stderr.close()
+            if runner.stderr is not None:
+                runner.stderr.close()
     subprocess.run(
         command(tmp_path, "run", "--for", "3s", "ingest", "speed", "batch"),
         check=True,

@@ -14,7 +14,13 @@ def order(name: str, minute: int, **more: object) -> dict[str, object]:
     return {"order_id": name, "product": "tea", "buyer": 1, "amount": 2.5, "at": shop.NOON_MS + minute * 60_000, **more}
 
 
-GIVEN = [order("a", 0), order("b", 0, buyer=2), order("a", 0), order("c", 3, amount=None), {"order_id": "broken"}]
+GIVEN: list[dict[str, object]] = [
+    order("a", 0),
+    order("b", 0, buyer=2),
+    order("a", 0),
+    order("c", 3, amount=None),
+    {"order_id": "broken"},
+]
 RIGHT = [
     {"product": "tea", "orders": 2, "revenue": 5, "buyers": 2, "growth": None},
     {"product": "tea", "orders": 1, "revenue": None, "growth": -1, "window_start": "2023-11-14T22:23:00"},

@@ -5,7 +5,7 @@
     boolean                         true, false
     integer, bigint                 a whole number literal in range (``1.0`` and ``"1"`` are invalid)
     double                          a finite number; −0.0 becomes 0.0
-    decimal(p,s)                    a number whose digits fit; with ``round``, extra ones are rounded half away from zero
+    decimal(p,s)                    a number whose digits fit; with ``round``, more are rounded half away from zero
     varchar                         a string
     date                            "YYYY-MM-DD"
     timestamp                       ISO 8601 with zone or Z (without: UTC), to the microsecond

@@ -34,8 +34,8 @@ class Shape:
 class Sink(Protocol):
     """One destination.
 
-    Every write carries a sequence number; a lower one than stored is refused, so a retry repeats itself and a writer that
-    was overtaken cannot overwrite its successor.
+    Every write carries a sequence number; a lower one than stored is refused, so a retry repeats itself and a writer
+    that was overtaken cannot overwrite its successor.
     """
 
     def prepare(self, table: Table, shape: Shape) -> None:

@@ -85,8 +85,8 @@ class View:
         measures: column -> measure.
         where: SQL condition on records.
         explode: a list column, ``"genres as genre"``: one row an element (at most 10,000 a record).
-        derive: column -> SQL over dimensions, window bounds, measures and earlier derived columns; ``lag(x) over w`` sees
-            earlier windows of the same dimensions.
+        derive: column -> SQL over dimensions, window bounds, measures and earlier derived columns; ``lag(x) over w``
+            sees earlier windows of the same dimensions.
         lookback: how far a lag may reach; required by lag.
         having: SQL condition on finished rows; never hides a row from lag.
         expire: a silence longer than this ends a key's history (all-time, running and session views).

@@ -1,1 +1,1 @@
-"""The three layers and what stands between them; each module is independent and meets the others in runtime, through ports."""
+"""The three layers and what stands between them: independent modules that meet in runtime, through ports."""

@@ -1,8 +1,8 @@
 """The audit: batch against speed, before every publish.
 
-Both layers have computed the epoch independently: one as it arrived, one from the archive. Every cell, every kept id and
-the ledger must be equal. What differs is stored, counted and logged as an error; publishing goes on, because the batch
-layer's figure is the one that can be explained from the archive.
+Both layers have computed the epoch independently: one as it arrived, one from the archive. Every cell, every kept id
+and the ledger must be equal. What differs is stored, counted and logged as an error; publishing goes on, because the
+batch layer's figure is the one that can be explained from the archive.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Audit:
         return self.differences(pa.concat_tables(loaded), batch.kept) if loaded else (0, 0)
 
     def differences(self, speed: Records, batch: Records) -> tuple[int, int]:
-        """(rows compared, rows that differ): rows of either side that the other does not have, the longer side counting."""
+        """(rows compared, rows that differ): rows of either side that the other lacks, the longer side counting."""
         sql = """
             select (select count(*) from a) as a, (select count(*) from b) as b,
                    (select count(*) from (select * from a except all select * from b)) as only_a,

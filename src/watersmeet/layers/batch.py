@@ -2,8 +2,8 @@
 
 For each sealed epoch, in order: **archive** it (copy from the log, verify, note it), **aggregate** it from the archive
 alone, **audit** the result against what the speed layer holds, **publish** it. Each step is idempotent and begins by
-looking at the manifest, so a crash anywhere is resumed by doing the next step that is missing. An epoch's outcomes start
-from the ids that the batch layer itself kept in the epochs before it; nothing of the speed layer is reused.
+looking at the manifest, so a crash anywhere is resumed by doing the next step that is missing. An epoch's outcomes
+start from the ids that the batch layer itself kept in the epochs before it; nothing of the speed layer is reused.
 
 With no speed layer running, `seal` takes its lease and closes what is unread as an epoch of its own.
 """

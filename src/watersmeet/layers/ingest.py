@@ -1,8 +1,8 @@
 """Ingest: from producers and sources into the log.
 
-A record is acknowledged when the log has made it durable. What is accepted here is bytes: whether a payload is usable is
-decided by the topic when it is decoded, alike in both layers, and what is not becomes a dead letter instead of a refusal
-that only its producer would ever see.
+A record is acknowledged when the log has made it durable. What is accepted here is bytes: whether a payload is usable
+is decided by the topic when it is decoded, alike in both layers, and what is not becomes a dead letter instead of a
+refusal that only its producer would ever see.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Publishing: keeps declared tables equal to the rows of their views and queries.
 
-A table is written scope by scope, a scope being a value of its time column (or the whole table). What was published last
-is remembered as key → row hash; only rows that differ are written, and rows that vanished are deleted. Each round of a
-table takes the next sequence number by compare-and-set and a sink refuses a lower one, so of two publishers that overtake
-each other the later look wins, and a crash between sink and state repeats the same writes.
+A table is written scope by scope, a scope being a value of its time column (or the whole table). What was published
+last is remembered as key → row hash; only rows that differ are written, and rows that vanished are deleted. Each round
+of a table takes the next sequence number by compare-and-set and a sink refuses a lower one, so of two publishers that
+overtake each other the later look wins, and a crash between sink and state repeats the same writes.
 
 Which scopes can have changed is decided by what the answer rests on: a table is looked at when a manifest version below
 it has moved. A frozen scope is compared and counted, not written.

@@ -1,8 +1,8 @@
 """Repair: dead letters looked at, mended and replayed.
 
-A replay never changes the past. It first stores an exclusion of the origin's position (reason ``superseded``, which takes
-effect with the next topic version), then appends a *new* record with header ``origin``, same key and so same partition.
-Of several replays of one origin the first that is used wins, since their id is the same.
+A replay never changes the past. It first stores an exclusion of the origin's position (reason ``superseded``, which
+takes effect with the next topic version), then appends a *new* record with header ``origin``, same key and so same
+partition. Of several replays of one origin the first that is used wins, since their id is the same.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Repair:
         return json.dumps(payload, ensure_ascii=False).encode()
 
     def try_out(self, topic: Topic, letter: DeadLetter, value: bytes) -> DeadLetter | None:
-        """What the topic would say to ``value`` now: None if it is usable, else the letter it would be. Stores nothing."""
+        """What the topic would say to ``value`` now: None if usable, else the letter it would be. Stores nothing."""
         columns = {
             "partition": pa.array([letter.partition], pa.int32()),
             "offset": pa.array([letter.offset], pa.int64()),

@@ -1,9 +1,9 @@
 """Serving: one number out of two layers.
 
 An answer is put together in a fixed order: look at the manifests, hold exactly the cells that they list for the
-fingerprints at hand, read them, write the receipt. Cells are held merged in this process and brought up to date when the
-state's token says that something changed; what is durable stays in the state, so a serving process starts from nothing
-and agrees with every other one about the same versions.
+fingerprints at hand, read them, write the receipt. Cells are held merged in this process and brought up to date when
+the state's token says that something changed; what is durable stays in the state, so a serving process starts from
+nothing and agrees with every other one about the same versions.
 
 While somebody reads, the held cells do not change (`_Gate`): rows and receipt always speak of the same versions.
 """

@@ -160,7 +160,7 @@ class Speed:
         )
 
     def _after_conflict(self, commit: manifest.Commit) -> Frontier:
-        """Go on from the newest manifest if the lease is still ours; a slice under old declarations is computed again."""
+        """Go on from the newest manifest if the lease is still ours; a slice of old declarations is computed anew."""
         newest = self._state.manifest(self._name)
         if newest.generation != commit.generation:
             raise ConflictError(
@@ -186,7 +186,7 @@ class Speed:
         )
 
     def _is_waited_for(self, mark: int | None) -> bool:
-        """True if an empty slice is worth a commit: some window of accepted records is not final yet and would be nearer."""
+        """True if an empty slice is worth a commit: it brings a window of accepted records nearer to final."""
         newest = max((t for t in self._m.event_times if t is not None), default=None)
         if mark is None or newest is None or (self._m.watermark_us is not None and mark <= self._m.watermark_us):
             return False

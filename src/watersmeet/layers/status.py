@@ -25,7 +25,7 @@ class TopicStatus:
         received, used, duplicates, dead, filtered, holes, late, conflicts: of the ledger up to the frontier.
         balanced: whether every record received has exactly one outcome.
         unread: records beyond the frontier.
-        epochs, archived, published: how many sealed epochs; of them, how many the archive has, and the batch layer owns.
+        epochs, archived, published: how many sealed epochs; how many of them the archive has, and the batch layer owns.
         open_slices, blocks, runs: live entries.
         generation, holder: of the speed lease.
         watermark_us, newest_us, arrival_us: event time that is final; greatest event time; greatest arrival.

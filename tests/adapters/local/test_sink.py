@@ -195,13 +195,11 @@ def test_a_file_that_somebody_changed_is_not_overwritten(made: tuple[FileSink, P
         damaged = bytearray(data)
         damaged[min(begin + chance.randrange(40), len(data) - 1)] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
-        for change in (
-            lambda: sink.write(SHAPE, NOON, table(row(NOON, 3)), NOTHING, 2),
-            lambda: sink.replace(SHAPE, NOON, NOTHING, 2),
-        ):
-            with pytest.raises(CorruptError, match="as it was last written") as caught:
-                change()
-            assert "publish the table anew" in caught.value.remedy
+        with pytest.raises(CorruptError, match="as it was last written") as caught:
+            sink.write(SHAPE, NOON, table(row(NOON, 3)), NOTHING, 2)
+        assert "publish the table anew" in caught.value.remedy
+        with pytest.raises(CorruptError, match="as it was last written"):
+            sink.replace(SHAPE, NOON, NOTHING, 2)
         assert path.read_bytes() == damaged
     path.unlink()
     with pytest.raises(CorruptError, match="got none"):
@@ -212,14 +210,14 @@ def test_a_file_that_somebody_changed_is_not_overwritten(made: tuple[FileSink, P
 
 def test_a_damaged_note_or_shape_is_named(made: tuple[FileSink, Path]) -> None:
     sink, path = made
-    for name, text in (("_sequence.json", "{"), ("../_shape.json", "[]"), ("../_shape.json", "")):
-        beside = path.parent / name
+    note = path.parent / f"_{path.name}.json"
+    for beside, text in ((note, "{"), (path.parents[1] / "_shape.json", "[]"), (path.parents[1] / "_shape.json", "")):
         data = beside.read_bytes()
         beside.write_text(text)
         with pytest.raises(CorruptError, match=beside.name):
             sink.write(SHAPE, NOON, table(row(NOON, 3)), NOTHING, 2)
         beside.write_bytes(data)
-    (path.parent / "_sequence.json").unlink()
+    note.unlink()
     with pytest.raises(CorruptError):
         sink.write(SHAPE, NOON, table(row(NOON, 3)), NOTHING, 2)
 
@@ -380,3 +378,11 @@ def test_an_address_of_nothing_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(SettingsError, match="parquet, csv, json or sqlite"):
         open_sink(address, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_formats_may_share_a_root(tmp_path: Path) -> None:
+    for number, open_files in enumerate((ParquetSink, CsvSink)):
+        sink = open_files(tmp_path)
+        sink.prepare(TABLE, SHAPE)
+        sink.write(SHAPE, NOON, table(row(NOON, number)), NOTHING, number)
+    assert [SINKS[name].rows(tmp_path, SHAPE) for name in ("parquet", "csv")] == [[row(NOON, 0)], [row(NOON, 1)]]

@@ -118,7 +118,9 @@ def _evaluated(types: Columns, spec: CellSpec, records: Sequence[Record], first:
         canonical = f"epoch_us({value})" if bound.lifts[i].startswith("TIMESTAMP") else value
         wanted += [f"{value} AS _x{i}", f"{canonical}::VARCHAR AS _t{i}"]
     with types.database.cursor({"source": source}) as cursor:
-        return cursor.sql(f"SELECT {', '.join(wanted)} FROM ({rows})").to_arrow_table().to_pylist()
+        sql = f"SELECT {', '.join(wanted)} FROM ({rows})"
+        found: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
+        return found
 
 
 def _hashable(value: Any) -> Any:
@@ -166,9 +168,9 @@ def _partials(item: Lift, i: int, rows: list[dict[str, Any]], kinds: Mapping[str
         return [(min if item.kind == "min" else max)(values, default=None)]
     if item.kind in ("first", "last"):
         among = rows if item.nulls else present
-        order = [(row["event_time"], row["partition"], row["offset"], row["_place"], row[f"_x{i}"]) for row in among]
-        pick = min if item.kind == "first" else max
-        return list(pick(order, key=lambda place: place[:4])) if order else [None] * 5
+        places = [[row["event_time"], row["partition"], row["offset"], row["_place"], row[f"_x{i}"]] for row in among]
+        places.sort(key=lambda place: place[:4])
+        return places[0 if item.kind == "first" else -1] if places else [None] * 5
     if item.kind == "values":
         return [sorted(set(values))]
     hashes = sorted({_hash(row[f"_t{i}"]) for row in present})
@@ -176,13 +178,13 @@ def _partials(item: Lift, i: int, rows: list[dict[str, Any]], kinds: Mapping[str
 
 
 def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8], "little")
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
 
 
 def _scale(value: Any, item: Lift) -> int:
     if isinstance(value, float):
         return item.size
-    return -value.as_tuple().exponent if isinstance(value, Decimal) else 0
+    return -int(value.as_tuple().exponent) if isinstance(value, Decimal) else 0
 
 
 def _scaled(value: Any, scale: int) -> int:

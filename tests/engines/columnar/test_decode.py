@@ -219,8 +219,10 @@ def test_each_type_accepts_its_tokens_and_no_others(readings: Readings, kind: st
     form = '{"n": 1, "x": %s}' if spaced else '{"n":1,"x":%s}'
     payloads: list[bytes | None] = [(form % text).encode() for text, _ in cases]
     found = outcomes(topic({"n": "integer", "x": kind}), payloads, getattr(readings, reading)())
-    expected = [result if isinstance(result, str) and result in (INVALID, "malformed_json") else {"n": 1, "x": result}
-                for _, result in cases]
+    expected = [
+        result if isinstance(result, str) and result in (INVALID, "malformed_json") else {"n": 1, "x": result}
+        for _, result in cases
+    ]
     assert [repr(x) for x in found] == [repr(x) for x in expected]
 
 
@@ -245,7 +247,7 @@ MALFORMED: list[bytes | None] = [
     b'{"x":1,"y":{"z":[0,-inf]}}',
     b'{"x":1,"x":nan}',
     b"{'x':1}",
-    b'{x:1}',
+    b"{x:1}",
     b'{"x":1}//c',
     b'\xef\xbb\xbf{"x":1}',
     b'{"x":1,"y":"\xff"}',
@@ -290,7 +292,11 @@ def test_the_first_reason_that_holds_is_given(readings: Readings, reading: str) 
         {"id": "integer not null", "at": "timestamp not null", "note": "varchar", "stars": "decimal(2,1)"},
         event_time="at",
         extra="reject",
-        check={"bad_stars": "stars between 0.5 and 5", "odd": "id % 2 = 0", "never": "case when id = 4 then ('x' || id)::integer > 0 else true end"},
+        check={
+            "bad_stars": "stars between 0.5 and 5",
+            "odd": "id % 2 = 0",
+            "never": "case when id = 4 then ('x' || id)::integer > 0 else true end",
+        },
     )
     at = '"at":"2025-12-17T13:30:00Z"'
     cases = {
@@ -326,9 +332,7 @@ def test_an_event_time_may_be_ahead_of_arrival_by_the_skew_and_no_more() -> None
 
 def test_dead_letters_keep_bytes_position_and_say_why() -> None:
     declared = topic({"x": "decimal(4,2) not null"}, check={"positive": "x > 0"})
-    chunk = logged(
-        [b'{"x":"1"}', b'{"x":1}', b"\xff", b'{"x":-1}'], partitions=[3, 3, 4, 4], slices=[8, 8, 8, 9]
-    )
+    chunk = logged([b'{"x":"1"}', b'{"x":1}', b"\xff", b'{"x":-1}'], partitions=[3, 3, 4, 4], slices=[8, 8, 8, 9])
     decoded = Decoder(COLUMNS).decode(declared, chunk)
     letters = pa.table(decoded.dead).to_pylist()
     assert [(x["partition"], x["offset"], x["arrival"], x["slice"], x["key"], x["value"]) for x in letters] == [

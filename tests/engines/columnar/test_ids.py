@@ -14,7 +14,9 @@ pytestmark = pytest.mark.unit
 ID = st.tuples(st.sampled_from([0, 1, 2**63, 2**64 - 1]), st.integers(0, 5))
 KEPT = st.lists(st.tuples(ID, st.integers(0, 100)), max_size=12)
 STEP = st.one_of(
-    st.tuples(st.just("add"), KEPT), st.tuples(st.just("lookup"), st.lists(ID)), st.tuples(st.just("purge"), st.integers(0, 100))
+    st.tuples(st.just("add"), KEPT),
+    st.tuples(st.just("lookup"), st.lists(ID)),
+    st.tuples(st.just("purge"), st.integers(0, 100)),
 )
 
 

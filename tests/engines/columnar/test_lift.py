@@ -47,7 +47,9 @@ EVENTS = topic(
 
 def decoded(rows: list[Row], partitions: list[int] | None = None) -> pa.Table:
     payloads = [json.dumps({k: v for k, v in row.items() if v is not None}).encode() for row in rows]
-    found = DECODER.decode(EVENTS, logged([p.replace(b'"~', b"").replace(b'~"', b"") for p in payloads], partitions=partitions))
+    found = DECODER.decode(
+        EVENTS, logged([p.replace(b'"~', b"").replace(b'~"', b"") for p in payloads], partitions=partitions)
+    )
     assert len(pa.table(found.dead)) == 0
     return pa.table(found.rows)
 
@@ -63,7 +65,9 @@ def view(measures: dict[str, Measure], **more: Any) -> View:
 # Numbers as JSON writes them, without the quotes that Python would put round a decimal.
 NUMBERS = st.decimals(-9999, 9999, places=2).map(lambda d: f"~{d}~")
 WIDE = st.decimals(-(10**20) + 1, 10**20 - 1, places=18).map(lambda d: f"~{d:f}~")
-FLOATS = st.one_of(st.floats(-1e6, 1e6), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([-0.0, 0.0, 0.5e-9]))
+FLOATS = st.one_of(
+    st.floats(-1e6, 1e6), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([-0.0, 0.0, 0.5e-9])
+)
 ROW = st.fixed_dictionaries(
     {
         "at": st.integers(-5000, 5000),
@@ -239,7 +243,10 @@ def test_panes_before_1970_and_with_an_origin_are_floors() -> None:
 
 def test_the_ends_of_the_calendar_have_panes() -> None:
     first, last = -62_135_596_800_000, 253_402_300_799_999
-    assert panes(wm.tumbling("7d"), first, last) == [-62_135_942_400_000_000, 253_402_300_799_999_000 // (7 * 86400 * 10**6) * 7 * 86400 * 10**6]
+    assert panes(wm.tumbling("7d"), first, last) == [
+        -62_135_942_400_000_000,
+        253_402_300_799_999_000 // (7 * 86400 * 10**6) * 7 * 86400 * 10**6,
+    ]
     assert len(panes(wm.calendar("year", "America/New_York"), first, last)) == 2
 
 
@@ -260,7 +267,12 @@ def test_session_fragments_join_where_they_are_nearer_than_the_gap() -> None:
     rows = decoded([{"at": t, "k": "a"} for t in (900, 0, 3700, 1800, 2800)] + [{"at": 500, "k": None}])
     table = merge(COLUMNS.database, spec, [cells(spec, rows).cells])
     found = [
-        (r["k"], (r["pane"] - EPOCH) // timedelta(milliseconds=1), (r["pane_end"] - EPOCH) // timedelta(milliseconds=1), r["p0_n"])
+        (
+            r["k"],
+            (r["pane"] - EPOCH) // timedelta(milliseconds=1),
+            (r["pane_end"] - EPOCH) // timedelta(milliseconds=1),
+            r["p0_n"],
+        )
         for r in table.to_pylist()
     ]
     assert found == [("a", 0, 1800, 3), ("a", 2800, 3700, 2), (None, 500, 500, 1)]
@@ -282,7 +294,11 @@ def test_explode_takes_each_element_in_its_place_and_ten_thousand_at_most() -> N
 
 def test_what_an_expression_cannot_give_is_null_and_counted() -> None:
     rows = decoded(
-        [{"at": 0, "k": "7", "f": -1.0, "x": 1}, {"at": 0, "k": "z", "f": 1e300, "x": None}, {"at": 0, "f": 1.0, "x": 2}]
+        [
+            {"at": 0, "k": "7", "f": -1.0, "x": 1},
+            {"at": 0, "k": "z", "f": 1e300, "x": None},
+            {"at": 0, "f": 1.0, "x": 2},
+        ]
     )
 
     def unusable(measure: Measure, **more: Any) -> tuple[int, int]:

@@ -254,6 +254,42 @@ def test_a_new_topic_version_is_decided_anew_while_the_old_one_is_served(world: 
     world.check()
 
 
+def test_a_topic_that_no_view_reads_is_decided_anew_too(world: World) -> None:
+    world.apply(collect([topic(), wm.Table("all_numbers", of=topic())]))
+    filled(world)
+    found = world.apply(collect([topic(check="v % 2 = 0"), wm.Table("all_numbers", of=topic(check="v % 2 = 0"))]))
+    assert found.pending == ("topic numbers",)
+    world.swap()
+    assert not world.catalogue.duties["numbers"].held, "no epoch is decided yet"
+    world.batch()
+    assert world.applied.pending == ()
+    assert world.manifest().topic_version == topic(check="v % 2 = 0").version
+    world.check()
+
+
+def test_a_topic_is_not_held_for_cells_that_another_one_has_still_to_compute(world: World) -> None:
+    def declared(check: str, least: int) -> Declarations:
+        views = [
+            wm.View("one", topic=topic("one", check), measures={"x": wm.sum("v")}),
+            wm.View("two", topic=topic("two"), measures={"x": wm.sum("v", where=f"v > {least}")}),
+        ]
+        sql = "select a.x + b.x as x from a, b"
+        return collect([*views, wm.Query("both", inputs={"a": views[0], "b": views[1]}, key=["x"], sql=sql)])
+
+    world.apply(declared("", 0))
+    for name in ("one", "two"):
+        world.append((1, 3), (2, 8), name=name)
+        world.absorb(name)
+    world.apply(declared("v % 2 = 0", 5))
+    world.batch("one")
+    world.append((3, 9), name="one")
+    assert world.absorb("one"), "the first topic is decided, but the second is not computed yet"
+    world.check()
+    world.settle()
+    world.check()
+    assert world.applied.pending == ()
+
+
 def test_ids_that_only_the_new_version_keeps_are_known_to_the_speed_layer(world: World) -> None:
     world.apply(app(topic(check="v % 2 = 0")))
     world.append((1, 3))  # dead by the old version, which so forgets its id

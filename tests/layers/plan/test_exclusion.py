@@ -54,6 +54,12 @@ def test_what_is_excluded_is_lifted_again(world: World) -> None:
     assert found.declarations == files()
 
 
+def test_several_go_and_come_at_once(world: World) -> None:
+    found = put(world, planning.exclude(world.apply(files()), "numbers", RULE, ORIGIN, RULE))
+    assert found.declarations.topics["numbers"].exclusions == (RULE, ORIGIN)
+    assert put(world, planning.lift(found, "numbers", ORIGIN, RULE)).declarations == files()
+
+
 def test_excluding_twice_is_excluding_once(world: World) -> None:
     found = put(world, planning.exclude(world.apply(files()), "numbers", RULE))
     assert planning.exclude(found, "numbers", RULE) == found.declarations

@@ -1,9 +1,9 @@
 """A piece of a published table: one file that is replaced as a whole, and the sequence number it was written under.
 
-Two files cannot be replaced at once, and a CSV file has no room for a number. So ``_sequence.json`` names the file's
+Two files cannot be replaced at once, and a CSV file has no room for a number. So a note beside the file names its
 contents by digest, before *and* after a write, and is replaced first:
 
-    _sequence.json   4: aaaa           4: aaaa, 5: bbbb         4: aaaa, 5: bbbb
+    _part.csv.json   4: aaaa           4: aaaa, 5: bbbb         4: aaaa, 5: bbbb
     part.csv         aaaa              aaaa                     bbbb
                      sequence 4        still 4                  5: the write has happened
 
@@ -32,7 +32,6 @@ declare(
     "sink.data.synced",
     "sink.data.after",
 )
-_NOTE = "_sequence.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What ``_sequence.json`` says."""
+    """What the note beside a piece's file says."""
 
     table: str
     scope: str | None
@@ -71,7 +70,7 @@ class Piece:
         if not directory.exists():
             directory.mkdir(mode=DIRECTORY_MODE)
             sync_directory(directory.parent)
-        self._path = directory / file
+        self._path, self._note = directory / file, directory / f"_{file}.json"
         self._table, self._scope = table, scope
         self.data = read_file(self._path)
         self._sha256 = _digest(self.data)
@@ -87,18 +86,23 @@ class Piece:
         """Replace the file, or with None leave it as it is, and take up the sequence number, durably."""
         new = Entry(sequence, self._sha256 if data is None else _digest(data))
         old = () if new.sha256 == self._sha256 else (Entry(self.sequence, self._sha256),)
-        note = Note(self._table, self._scope, (*old, new))
-        directory = self._path.parent
-        hit("sink.sequence.before")
-        replace_file(directory / _NOTE, msgspec.json.encode(note), "sink.sequence.synced")
-        hit("sink.sequence.after")
+        self._write_note(*old, new)
         if data is not None and old:
             hit("sink.data.before")
             replace_file(self._path, data, "sink.data.synced")
             hit("sink.data.after")
+            if not self._sha256:
+                # Or else the file could be lost, and would be taken for one that was never written.
+                self._write_note(new)
+
+    def _write_note(self, *entries: Entry) -> None:
+        hit("sink.sequence.before")
+        note = msgspec.json.encode(Note(self._table, self._scope, entries))
+        replace_file(self._note, note, "sink.sequence.synced")
+        hit("sink.sequence.after")
 
     def _read_note(self) -> Note:
-        path = self._path.parent / _NOTE
+        path = self._note
         data = read_file(path)
         if data is None:
             return Note(self._table, self._scope, ())

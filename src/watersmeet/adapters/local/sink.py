@@ -2,7 +2,7 @@
 
     <table>/_shape.json                              what the table looks like
     <table>/scope=2026-01-01%2010%3A00%3A00/part.csv a piece: the rows of one scope, sorted
-    <table>/scope=…/_sequence.json                   the sequence number of the piece
+    <table>/scope=…/_part.csv.json                   the sequence number of the piece
     <table>/part.csv                                 the one piece of a table without scopes
     <table>/lock                                     held while a piece is written
 
@@ -107,9 +107,9 @@ class FileSink:
 
     def _replace(self, shape: Shape, scope: str | None, sequence: int, change: Callable[[pa.Table], pa.Table]) -> None:
         directory = self._root / path_name(shape.name)
-        place = (
-            directory if shape.scope is None else directory / f"scope={_NULL if scope is None else path_name(scope)}"
-        )
+        place = directory
+        if shape.scope is not None:
+            place = directory / f"scope={_NULL if scope is None else path_name(scope)}"
         if not (directory / _SHAPE).exists():
             raise RequestError(f"table {shape.name}", kind="unknown", expected="a table", remedy="apply it first")
         with locked(directory / "lock"), reachable(directory):

@@ -1,9 +1,9 @@
 """Row expressions: SQL scalars in DuckDB's dialect, checked where they are written.
 
 A scalar may use columns, constants, operators, deterministic functions and declared row functions; never may it
-aggregate, look at other rows, read tables, the clock or chance. `derive` columns may in addition use ``lag(x, k) over w``. Each
-such lag is null unless the row it finds starts within the declared lookback: otherwise an answer would depend on how
-far back a read happened to look.
+aggregate, look at other rows, read tables, the clock or chance. `derive` columns may in addition use
+``lag(x, k) over w``. Each such lag is null unless the row it finds starts within the declared lookback: otherwise an
+answer would depend on how far back a read happened to look.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def trace(sql: str, inputs: Mapping[str, Input], *, subject: str, where: str) ->
 
 
 def extended(given: Input, derived: Sequence[tuple[str, str]], time: str | None, *, subject: str, where: str) -> Input:
-    """An input with more columns: (name, SQL scalar over the columns before it). What is known of those carries over."""
+    """An input with more columns, each (name, SQL scalar over those before it), and what follows of them."""
     columns = (
         exp.alias_(parse(f"select {text}", subject=subject, where=where).selects[0], name) for name, text in derived
     )
@@ -113,7 +113,7 @@ def check_aggregates(lineage: Lineage, unsafe: str | None, *, subject: str, wher
             subject,
             expected="totals of what may be added up, such as counts and sums",
             got=lineage.falsehoods[0],
-            remedy="let a view merge the partials (view.at with another window, by= or through=), select with max, min "
-            'or arg_max, keep to one window, or say why it is right with unsafe="reason"',
+            remedy="let a view merge the partials (view.at with another window, by= or through=), keep to one window "
+            'with group by window_end, select with max, min or arg_max, or say why it is right with unsafe="reason"',
             where=where,
         )

@@ -1,9 +1,9 @@
 """Queries: one SELECT over named inputs, checked before it ever runs.
 
-A query must give the same answer whenever it is asked for the same data: no clock, no chance, no LIMIT without an order.
-It may read its inputs and its own common table expressions, nothing else: no files, no table functions, no settings.
-Division yields doubles in DuckDB and doubles depend on the order of addition, so rates are ``ratio`` and ``pct``; a bare
-``/`` or ``avg`` stands only over an explicit cast.
+A query must give the same answer whenever it is asked for the same data: no clock, no chance, no LIMIT without an
+order, no sample, no columns that depend on the data. It may read its inputs and its own common table expressions,
+nothing else: no files, no table functions, no settings. Division yields doubles in DuckDB and doubles depend on the
+order of addition, so rates are ``ratio`` and ``pct``; a bare ``/`` or ``avg`` stands only over an explicit cast.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from ..site import suggest
 from .expression import NONDETERMINISTIC, function_name
 
 _TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
+_MEAN = (
+    "ratio(sum(x), count(x), digits), since this is a double",
+    "or cast the argument to double to say that you want one",
+)
 
 
 def parse(sql: str, *, subject: str, where: str) -> exp.Query:
@@ -67,43 +71,45 @@ def check(sql: str, inputs: Collection[str], *, subject: str, where: str) -> str
 
 
 def _check_node(node: exp.Expr, subject: str, where: str) -> None:
+    fault = _fault(node)
+    if fault is not None:
+        expected, remedy = fault
+        name = function_name(node)
+        got = f"{name}()" if name in NONDETERMINISTIC else repr(node.sql(dialect="duckdb").strip())
+        raise DeclarationError(subject, expected=expected, got=got, remedy=remedy, where=where)
+
+
+def _fault(node: exp.Expr) -> tuple[str, str] | None:
+    """What is expected in place of a node that a query may not have, and the remedy."""
     name = function_name(node)
     if name in NONDETERMINISTIC:
-        raise DeclarationError(
-            subject,
-            expected="an answer that does not depend on when it is asked",
-            got=f"{name}()",
-            remedy="use the parameter :as_of",
-            where=where,
-        )
-    if isinstance(node, exp.Placeholder) and node.name != "as_of":
-        raise DeclarationError(subject, expected="no parameter but :as_of", got=node.sql(dialect="duckdb"), where=where)
-    if isinstance(node, exp.Limit) and not (node.parent and node.parent.args.get("order")):
-        raise DeclarationError(
-            subject, expected="an ORDER BY beside LIMIT", got=node.sql(dialect="duckdb").strip(), where=where
-        )
-    if isinstance(node, exp.TableSample):
-        raise DeclarationError(subject, expected="no sampling", got=node.sql(dialect="duckdb"), where=where)
-    if (
-        isinstance(node, exp.Div)
-        and not isinstance(node, exp.IntDiv)
-        and not (_cast(node.this) or _cast(node.expression))
-    ):
-        raise DeclarationError(
-            subject,
-            expected="ratio(a, b, digits) or pct(a, b)",
-            got=f"{node.sql(dialect='duckdb')!r}, a double",
-            remedy="or cast one side to double to say that you want one",
-            where=where,
-        )
-    if isinstance(node, exp.Avg) and not _cast(node.this):
-        raise DeclarationError(
-            subject,
-            expected="ratio(sum(x), count(x), digits)",
-            got=f"{node.sql(dialect='duckdb')!r}, a double",
-            remedy="or cast the argument to double to say that you want one",
-            where=where,
-        )
+        return "an answer that does not depend on when it is asked", "use the parameter :as_of"
+    match node:
+        case exp.Placeholder() | exp.Parameter() if node.name != "as_of":
+            return "no parameter but :as_of", "write the value itself, or make it a column to filter by"
+        case exp.Limit() | exp.Fetch() | exp.Offset() if not (node.parent and node.parent.args.get("order")):
+            return f"an ORDER BY beside {node.key.upper()}", "without one any rows may be left out"
+        case exp.TableSample():
+            return "no sampling", "an answer must be the same each time"
+        case exp.Pivot():
+            return (
+                "the same columns whatever the data",
+                "write each as sum(x) filter (where …), or use UNION ALL to unpivot",
+            )
+        case exp.Join() if str(node.args.get("method") or "").upper() == "POSITIONAL":
+            return "a join by values", "rows have no order of their own; say ON or USING"
+        case exp.IntDiv():
+            return None
+        case exp.Div() if not (_cast(node.this) or _cast(node.expression)):
+            return (
+                "ratio(a, b, digits) or pct(a, b), since this is a double",
+                "or cast one side to double to say that you want one",
+            )
+        case exp.Avg() if not _cast(node.this):
+            return _MEAN
+        case exp.Anonymous() if name in ("mean", "favg") and not any(map(_cast, node.expressions)):
+            return _MEAN
+    return None
 
 
 def _cast(node: exp.Expr | None) -> bool:
@@ -120,3 +126,12 @@ def tables(sql: str, *, subject: str, where: str) -> tuple[str, ...]:
         t.name for t in tree.find_all(exp.Table) if not isinstance(t.this, exp.Func) and t.name.lower() not in ctes
     )
     return tuple(dict.fromkeys(found))
+
+
+def bare_division(text: str) -> str:
+    """The first division of a scalar that stands over no cast, and so is a double; empty if there is none."""
+    tree = sqlglot.parse_one(text, read="duckdb") if text else None
+    for node in tree.find_all(exp.Div) if tree is not None else ():
+        if not isinstance(node, exp.IntDiv) and not (_cast(node.this) or _cast(node.expression)):
+            return node.sql(dialect="duckdb")
+    return ""

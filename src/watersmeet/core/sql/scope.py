@@ -190,6 +190,8 @@ class Scope:
                 return Origin().mixed(*(origin for _, origin in found.columns)) if found else Origin()
             case exp.Column():
                 return replace(self.resolve(node) or Origin(), moment=None)
+            case exp.Columns() if not isinstance(node.this, exp.Star):
+                return Origin()  # chosen by a pattern
             case exp.Star() | exp.Columns():
                 return Origin().mixed(*(origin for _, origin in self.visible))
             case exp.Predicate() | exp.Connector() | exp.Not():

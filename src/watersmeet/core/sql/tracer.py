@@ -7,7 +7,7 @@ SELECT list, DISTINCT, LIMIT. After each step the axes of the scope hold their p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -156,13 +156,13 @@ class Tracer:
             if table is not None and not isinstance(column.this, exp.Star):
                 wrong, among = column.name.lower(), {name.lower() for name, _ in table.columns}
             if wrong not in among:
-                raise DeclarationError(
-                    self.subject,
-                    expected="a known column",
-                    got=repr(column.sql(dialect="duckdb")),
-                    remedy=suggest(wrong, among),
-                    where=self.where,
-                )
+                raise self._unknown(column.sql(dialect="duckdb"), wrong, among)
+
+    def _unknown(self, text: str, wrong: str, among: Iterable[str]) -> DeclarationError:
+        remedy = suggest(wrong, among)
+        return DeclarationError(
+            self.subject, expected="a known column", got=repr(text), remedy=remedy, where=self.where
+        )
 
     # -- FROM --------------------------------------------------------------------------------------------------------
 
@@ -207,6 +207,10 @@ class Tracer:
         using = [column.name for column in node.args.get("using") or ()]
         if method == "NATURAL":
             using = [known for known, _ in visible if right.find(known)]
+        for column in using:
+            for relation in (Relation(tuple(visible), complete=scope.closed), right):
+                if relation.closed and relation.find(column) is None:
+                    raise self._unknown(column, column.lower(), (known.lower() for known, _ in relation.columns))
         shared = [(column, scope.find(column) or Origin(), right.find(column) or Origin()) for column in using]
         scope.axes = left.beside(right.axes)
         scope.add(name, right)

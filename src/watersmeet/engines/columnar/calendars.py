@@ -1,8 +1,8 @@
 """Local days, weeks, months, quarters and years as stretches of time.
 
 A day starts at the first instant whose local date is that day. So a day on which clocks are put forward at midnight
-starts at one o'clock, a day that a zone skipped has no length, and where clocks are put back over midnight the day starts
-at the first of its two midnights.
+starts at one o'clock, a day that a zone skipped has no length, and where clocks are put back over midnight the day
+starts at the first of its two midnights.
 """
 
 from __future__ import annotations

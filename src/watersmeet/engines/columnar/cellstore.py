@@ -12,7 +12,7 @@ A change is one transaction: a statement sees the cells before it or those after
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from itertools import count
 from typing import get_args
 

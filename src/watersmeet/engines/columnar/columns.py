@@ -73,6 +73,8 @@ class Columns:
 
     def bind(self, sql: str, types: Mapping[str, str], *, subject: str, where: str) -> str:
         """The SQL type of an expression over columns of these types; raises `DeclarationError` naming ``subject``."""
+        if is_column(sql, types):  # its name may be a word of SQL
+            sql = quoted(sql.strip())
         with self.database.cursor() as cursor:
             try:
                 [kind] = cursor.sql(f"SELECT {sql} AS x FROM (SELECT {nulls(types)})").types

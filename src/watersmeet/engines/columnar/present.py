@@ -265,7 +265,9 @@ def finished(view: View, source: str, *, fill: bool) -> tuple[list[tuple[str, st
         zero = {quoted(name) for name, m in view.measures.items() if m.kind in ("count", "distinct")}
         columns = [f"coalesce(r.{name}, 0) AS {name}" if name in zero else f"r.{name}" for name in names]
         columns[: 2 + len(by)] = ["f.window_start", "f.window_end", *(f"k.{column}" for column in by)]
-        steps.append(("ranged", f"SELECT * FROM {source} WHERE window_start >= $asked_lower AND window_start < $asked_upper"))
+        steps.append(
+            ("ranged", f"SELECT * FROM {source} WHERE window_start >= $asked_lower AND window_start < $asked_upper")
+        )
         steps.append(("filled", f"SELECT {', '.join(columns)} FROM {keys}{windows} LEFT JOIN ranged r ON {same}"))
         source = "filled"
     if view.having:

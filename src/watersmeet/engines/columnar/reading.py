@@ -80,7 +80,9 @@ class Reading:
             try:
                 if self.point:
                     sources, taken = self._taken(cursor, sources)
-                    return self._rows(sources, lambda sql, more: self._planned(database, sql, tables | taken | more))
+                    return self._rows(
+                        sources, lambda sql, more: self._planned(database, sql, {**tables, **taken, **more})
+                    )
                 return self._rows(sources, lambda sql, more: self._direct(cursor, sql, more))
             except duckdb.Error as error:
                 raise refused(f"view {self.view.name}", error) from None
@@ -164,9 +166,7 @@ def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Se
     )
     point = any(item.op == "=" and item.column in own for item in selection.where)
     values = {**bound, **seen.values, **asked.values, **(fill or {})}
-    return Reading(
-        view, types, cells, seen.given, (*where, *seen.panes), end, values, fill is not None, early, point
-    )
+    return Reading(view, types, cells, seen.given, (*where, *seen.panes), end, values, fill is not None, early, point)
 
 
 def consistent(

@@ -31,7 +31,9 @@ def moment(us: int) -> datetime:
         return datetime.min if us < 0 else datetime.max  # noqa: DTZ901 - naive, like every TIMESTAMP
 
 
-def conditions(where: Sequence[Filter], types: Mapping[str, str], prefix: str = "asked_w") -> tuple[list[str], Parameters]:
+def conditions(
+    where: Sequence[Filter], types: Mapping[str, str], prefix: str = "asked_w"
+) -> tuple[list[str], Parameters]:
     """SQL conditions for filters, and the values of their parameters.
 
     Args:

@@ -13,34 +13,35 @@ from watersmeet.core.sql.expression import scalar
 from watersmeet.core.topic import Exclusion, Topic
 
 
-def exclude(found: Applied, topic: str, exclusion: Exclusion) -> Declarations:
-    """The applied declarations with one more exclusion of a topic; pass them to `plan` with ``exclusions=True``.
+def exclude(found: Applied, topic: str, *exclusions: Exclusion) -> Declarations:
+    """The applied declarations with more exclusions of a topic; pass them to `plan` with ``exclusions=True``.
 
     Raises `RequestError` for an unknown topic, a position that cannot be, or an exclusion of nothing,
     `DeclarationError` for a condition that is no SQL over the topic's columns.
     """
     declared = found.declarations.topic(topic)
-    _check(declared, exclusion)
-    if exclusion in declared.exclusions:
-        return found.declarations
-    return with_exclusions(found.declarations, {topic: (*declared.exclusions, exclusion)})
+    for exclusion in exclusions:
+        _check(declared, exclusion)
+    all_of_them = tuple(dict.fromkeys((*declared.exclusions, *exclusions)))
+    return with_exclusions(found.declarations, {topic: all_of_them})
 
 
-def lift(found: Applied, topic: str, exclusion: Exclusion) -> Declarations:
-    """The applied declarations without an exclusion of a topic; pass them to `plan` with ``exclusions=True``.
+def lift(found: Applied, topic: str, *exclusions: Exclusion) -> Declarations:
+    """The applied declarations without some exclusions of a topic; pass them to `plan` with ``exclusions=True``.
 
     Raises `RequestError` (unknown) for an unknown topic, or an exclusion that it does not have.
     """
     declared = found.declarations.topic(topic)
-    if exclusion not in declared.exclusions:
-        known = "; ".join(str(x) for x in declared.exclusions[:20])
-        raise RequestError(
-            f"exclusion of topic {topic}",
-            kind="unknown",
-            expected=f"one of {known}" if known else "one of those applied: there is none",
-            got=str(exclusion),
-        )
-    return with_exclusions(found.declarations, {topic: tuple(x for x in declared.exclusions if x != exclusion)})
+    for exclusion in exclusions:
+        if exclusion not in declared.exclusions:
+            known = "; ".join(str(x) for x in declared.exclusions[:20])
+            raise RequestError(
+                f"exclusion of topic {topic}",
+                kind="unknown",
+                expected=f"one of {known}" if known else "one of those applied: there is none",
+                got=str(exclusion),
+            )
+    return with_exclusions(found.declarations, {topic: tuple(x for x in declared.exclusions if x not in exclusions)})
 
 
 def carried(proposed: Declarations, old: Declarations | None) -> Declarations:
