@@ -1,7 +1,7 @@
 """Records a second, from JSON bytes that are durable in the local log to durable cells that can be asked for.
 
-Everything between is paid for: reading the log with its checksums, strict decoding, outcomes, cells, and a synced commit
-a slice. Beside it, in turns on the same files: DuckDB in one shot, typed and lenient, with nothing durable, which is
+Everything between is paid for: reading the log with its checksums, strict decoding, outcomes, cells, a synced commit a
+slice. Beside it, in turns on the same files: DuckDB in one shot, typed and lenient, with nothing durable, which is
 about the limit of this machine; and Spark Structured Streaming, if there is a Python that has it.
 """
 

@@ -1,7 +1,7 @@
 """Spark Structured Streaming as the other side of a comparison, run by a Python of its own.
 
-pyspark is no dependency of this project. It is used where ``--spark-python`` or ``WATERSMEET_BENCH_SPARK_PYTHON`` names a
-Python that has it, and Java is there: ``uv venv spark && uv pip install --python spark pyspark==4.2.0``.
+pyspark is no dependency of this project. It is used where ``--spark-python`` or ``WATERSMEET_BENCH_SPARK_PYTHON`` names
+a Python that has it, and Java is there: ``uv venv spark && uv pip install --python spark pyspark==4.2.0``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession  # type: ignore[import-not-found]  # not a dependency
 from pyspark.sql import functions as f
 
 SCHEMA = (

@@ -55,8 +55,10 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
         )
         try:
             assert runner.stderr is not None
+            said = b""
             while b"running" not in (line := runner.stderr.readline()):
-                assert line, "run ended before it began"
+                said += line
+                assert line, said.decode()
             subprocess.run(
                 command(tmp_path, "send", "orders", "-"), input=feed, check=True, capture_output=True, timeout=60
             )

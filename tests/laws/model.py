@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import watersmeet as wm
 from watersmeet.core import manifest
+from watersmeet.core.engine import Selection
 from watersmeet.core.errors import ConflictError
 from watersmeet.core.frontier import Frontier
 from watersmeet.core.ledger import Entry
@@ -121,7 +122,7 @@ class ReferenceKit:
         """See `Kit`."""
         merged = {spec.fingerprint: reference.merge(spec, *cells[spec.fingerprint]) for spec in view.specs}
         if self.finished:
-            return reference.rows(view, merged, upto_us=upto_us)
+            return reference.rows(view, merged, Selection(upto_us=upto_us))
         rows = reference.presented(view, merged, upto_us)
         return sorted(rows, key=lambda row: repr([row[name] for name in view.key]))
 

@@ -236,13 +236,13 @@ def agree(
     kit = ColumnarKit(ENGINE, view.topic)
     if through is not None:
         mine, other, _ = lifted(through, records, 1)
-        facts = reference.rows(through, mine, upto_us=upto)
+        facts = reference.rows(through, mine)
         held = ENGINE.hold(through.cells)
         held.update({"all": other[through.cells.fingerprint][0]})
         table = held.rows(through, Selection()).rows
         assert plain(table) == facts
     chosen = replace(selection, upto_us=upto)
-    expected = reference.rows(view, ours, chosen, upto_us=upto, through=facts)
+    expected = reference.rows(view, ours, chosen, through=facts)
     found = kit.rows(view, theirs, chosen, table)
     assert len(found) == len(expected), view.name
     for row, wanted in zip(found, expected, strict=True):

@@ -6,7 +6,9 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
+
+from cyclopts import Parameter
 
 from watersmeet.core.clock import Clock
 from watersmeet.core.errors import RequestError, SettingsError
@@ -118,7 +120,7 @@ def init(folder: Path = Path()) -> int:
     return 0
 
 
-def send(topic: str, file: str, *, common: Common = DEFAULT) -> int:
+def send(topic: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)], *, common: Common = DEFAULT) -> int:
     """Append records to a topic: one JSON object a line. Each chunk is durable before the next is read.
 
     Parameters

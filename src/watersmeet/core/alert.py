@@ -41,17 +41,23 @@ class Alert:
         check_name("alert", self.name, where)
         if not isinstance(self.of, View | Query):
             raise DeclarationError(
-                f"alert {self.name}", expected="of= a view or query", got=type(self.of).__name__, where=where
+                f"alert {self.name}",
+                expected="of= a view or query",
+                got=type(self.of).__name__,
+                remedy="name the declaration itself: of=my_view",
+                where=where,
             )
         if self.severity not in ("info", "warning", "critical"):
             raise DeclarationError(
                 f"severity of alert {self.name}",
                 expected="info, warning or critical",
                 got=repr(self.severity),
+                remedy="leave it out for a warning",
                 where=where,
             )
-        if isinstance(self.of, View):
-            scalar(self.when, self.of.columns, subject=f"when of alert {self.name}", where=where)
+        columns = self.of.columns if isinstance(self.of, View) else self.of.lineage.columns
+        if columns is not None:
+            scalar(self.when, columns, subject=f"when of alert {self.name}", where=where)
         _ = self.for_us, self.resolve_us
 
     @property

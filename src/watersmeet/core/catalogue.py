@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from . import plain
-from .declarations import Declarations
+from .declarations import Declarations, views_of
 from .errors import CorruptError
 from .fingerprint import digest
 from .query import Readable
 from .state import State
 from .table import Table
 from .topic import Topic
-from .view import CellSpec, View
+from .view import CellSpec
 
 SPACE, KEY = "catalogue", "current"
 
@@ -153,8 +153,7 @@ def decode(data: bytes) -> Catalogue:
 
 def specs_of(readable: Readable) -> tuple[CellSpec, ...]:
     """The cells that a view or query rests on, each fingerprint once."""
-    views = (readable,) if isinstance(readable, View) else readable.views
-    return tuple({spec.fingerprint: spec for view in views for each in _chain(view) for spec in each.specs}.values())
+    return tuple({spec.fingerprint: spec for view in views_of(readable) for spec in view.specs}.values())
 
 
 def specs(declarations: Declarations) -> tuple[CellSpec, ...]:
@@ -177,12 +176,6 @@ def _readables(declarations: Declarations) -> Iterator[Readable]:
     yield from declarations.readables.values()
     yield from (table.of for table in declarations.tables.values() if not isinstance(table.of, Topic))
     yield from (alert.of for alert in declarations.alerts.values())
-
-
-def _chain(view: View) -> Iterator[View]:
-    yield view
-    if view.through is not None:
-        yield from _chain(view.through)
 
 
 def _cells(of: Topic | Readable) -> tuple[Cells, ...]:

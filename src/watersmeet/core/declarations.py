@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from .query import Query, Readable
 from .site import suggest
 from .table import Table
 from .topic import Topic
-from .view import CellSpec, View
+from .view import View
 
 _D = TypeVar("_D", Topic, Readable, Table, Alert)
 Declared = Topic | View | Query | Table | Alert | Example | RowFunction
@@ -59,20 +59,9 @@ class Declarations:
             )
         return self.topics[name]
 
-    def specs(self, topic: str) -> tuple[CellSpec, ...]:
-        """The cells to keep for a topic, each fingerprint once."""
-        out: dict[str, CellSpec] = {}
-        for readable in self.readables.values():
-            for view in (readable,) if isinstance(readable, View) else readable.views:
-                for each in (view, view.through) if view.through else (view,):
-                    if each.topic.name == topic:
-                        for spec in each.specs:
-                            out.setdefault(spec.fingerprint, spec)
-        return tuple(out.values())
-
 
 def collect(found: Iterable[object]) -> Declarations:
-    """Sort declarations out; the topics that views need come along.
+    """Sort declarations out; the topics that they need come along.
 
     A name declared twice is an error naming both lines.
     """
@@ -87,17 +76,31 @@ def collect(found: Iterable[object]) -> Declarations:
         elif isinstance(item, View | Query):
             if isinstance(item, Query) or item.of is None:
                 _add(readables, item)
-            for view in (item,) if isinstance(item, View) else item.views:
-                _add(topics, view.topic)
+            _add_topics(topics, item)
         elif isinstance(item, Table):
             _add(tables, item)
+            _add_topics(topics, item.of)
         elif isinstance(item, Alert):
             _add(alerts, item)
+            _add_topics(topics, item.of)
         elif isinstance(item, Example) and item not in examples:
             examples.append(item)
     views = {name: item for name, item in readables.items() if isinstance(item, View)}
     queries = {name: item for name, item in readables.items() if isinstance(item, Query)}
     return Declarations(topics, views, queries, tables, alerts, tuple(examples))
+
+
+def views_of(of: Readable) -> Iterator[View]:
+    """The views that a view or query rests on, those that it reads through among them."""
+    for view in (of,) if isinstance(of, View) else of.views:
+        yield view
+        if view.through is not None:
+            yield from views_of(view.through)
+
+
+def _add_topics(into: dict[str, Topic], of: Topic | Readable) -> None:
+    for topic in (of,) if isinstance(of, Topic) else (view.topic for view in views_of(of)):
+        _add(into, topic)
 
 
 def _add(into: dict[str, _D], item: _D) -> None:

@@ -6,9 +6,11 @@ import re
 from datetime import timedelta
 
 from .errors import DeclarationError
+from .site import caller
 
 Duration = str | timedelta
 _UNITS_US = {
+    "us": 1,
     "ms": 1_000,
     "s": 1_000_000,
     "m": 60_000_000,
@@ -16,13 +18,13 @@ _UNITS_US = {
     "d": 86_400_000_000,
     "w": 604_800_000_000,
 }
-_PATTERN = re.compile(r"(\d+)(ms|[smhdw])")
+_PATTERN = re.compile(r"(\d+)(us|ms|[smhdw])")
 
 
 def microseconds(value: Duration, *, subject: str = "duration") -> int:
     """Turn ``"90s"``, ``"1h30m"``, ``"7d"`` or a `timedelta` into microseconds; always more than 0.
 
-    Units: ms, s, m, h, d, w. Raises `DeclarationError` for anything else.
+    Units: us, ms, s, m, h, d, w. Raises `DeclarationError` for anything else.
 
     >>> microseconds("1h30m")
     5400000000
@@ -36,7 +38,11 @@ def microseconds(value: Duration, *, subject: str = "duration") -> int:
             total = 0
     if total <= 0:
         raise DeclarationError(
-            subject, expected="a length of time such as '30s', '5m', '1h30m' or '7d'", got=repr(value)
+            subject,
+            expected="a length of time such as '30s', '5m', '1h30m' or '7d'",
+            got=repr(value),
+            remedy="write whole numbers, each with one of the units us, ms, s, m, h, d, w",
+            where=caller(),
         )
     return total
 
@@ -48,7 +54,7 @@ def text(us: int) -> str:
     '1h30m'
     """
     out = ""
-    for unit in ("d", "h", "m", "s", "ms"):
+    for unit in ("d", "h", "m", "s", "ms", "us"):
         count, us = divmod(us, _UNITS_US[unit])
         if count:
             out += f"{count}{unit}"

@@ -59,7 +59,13 @@ def function(*, version: int, returns: str) -> Callable[[RowCall], RowFunction]:
     """
     where = caller()
     if not isinstance(version, int) or version < 1:
-        raise DeclarationError("function version", expected="a whole number from 1", got=repr(version), where=where)
+        raise DeclarationError(
+            "function version",
+            expected="a whole number from 1",
+            got=repr(version),
+            remedy="write version=1",
+            where=where,
+        )
 
     def declare(call: RowCall) -> RowFunction:
         check_column("function", call.__name__, where)
@@ -67,6 +73,14 @@ def function(*, version: int, returns: str) -> Callable[[RowCall], RowFunction]:
             source = inspect.getsource(call)
         except OSError:  # typed into an interactive session: the compiled body stands in for the text
             source = call.__code__.co_code.hex()
+        except TypeError:
+            raise DeclarationError(
+                f"function {call.__name__}",
+                expected="a function written in Python, since its source belongs to the topic version",
+                got=repr(call),
+                remedy="wrap it in a def of its own",
+                where=where,
+            ) from None
         digest = hashlib.sha256(source.encode()).hexdigest()[:16]
         return RowFunction(
             call.__name__, version, parse(returns, column=call.__name__, where=where), digest, call, where

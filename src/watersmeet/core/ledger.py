@@ -47,6 +47,23 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the batch layer decided of one epoch under a topic version.
+
+    Args:
+        topic_version: which.
+        owner: of its ``ids`` and ``dead`` blobs.
+        ledger: one entry a partition.
+        newest: greatest accepted event time in µs, for each partition; empty if it is not known.
+    """
+
+    topic_version: str
+    owner: str
+    ledger: tuple[Entry, ...]
+    newest: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Sums of entries: over partitions, slices, epochs or topics."""
 

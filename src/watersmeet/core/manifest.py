@@ -30,8 +30,7 @@ from typing import TypeVar
 
 from .errors import ConflictError, GapError
 from .frontier import Frontier, covers
-from .ledger import Entry, by_partition
-from .outcome import Outcome, take_over
+from .ledger import Entry, Outcome, by_partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,18 +224,13 @@ def lease(m: Manifest, holder: str) -> Manifest:
     return _next(m, generation=m.generation + 1, holder=holder)
 
 
-def declare(m: Manifest, number: int, readable: Iterable[str], now_us: int, topic_version: str = "") -> Manifest:
-    """Take up declarations ``number``: roll, and let commits hold the fingerprints ``readable``.
-
-    With ``topic_version`` it is that version that commits decide by from here on (`outcome.take_over`).
-    """
+def declare(m: Manifest, number: int, readable: Iterable[str], now_us: int) -> Manifest:
+    """Take up declarations ``number``: roll, and let commits hold the fingerprints ``readable``."""
     if number <= m.declaration:
         raise ConflictError(
             f"declarations of topic {m.topic}", expected=f"a number above {m.declaration}", got=str(number)
         )
     rolled = roll(m, now_us)
-    if topic_version:
-        rolled = take_over(rolled, topic_version)
     return _retire(replace(rolled, version=m.version + 1, declaration=number, readable=frozenset(readable)))
 
 

@@ -138,7 +138,13 @@ def distinct(expr: str, *, where: str = "", size: int = SKETCH_SIZE, exact: bool
     is 1/√(K−2) and stands in the receipt (Bar-Yossef et al. 2002, Beyer et al. 2007). ``exact=True`` keeps all values.
     """
     if not exact and not 16 <= size <= 1 << 20:
-        raise DeclarationError("distinct size", expected="16 to 1048576", got=repr(size), where=caller())
+        raise DeclarationError(
+            "distinct size",
+            expected="16 to 1048576",
+            got=repr(size),
+            remedy="or keep all values with exact=True",
+            where=caller(),
+        )
     lift = Lift("values", _text(expr), where) if exact else Lift("distinct", _text(expr), where, size)
     return Measure("distinct", (lift,))
 
@@ -149,23 +155,47 @@ def top(expr: str, limit: int, *, where: str = "") -> Measure:
     All values and counts are kept; only what is shown is cut. Shape: a list of {value, count}.
     """
     if not 1 <= limit <= 10_000:
-        raise DeclarationError("top limit", expected="1 to 10000", got=repr(limit), where=caller())
+        raise DeclarationError(
+            "top limit",
+            expected="1 to 10000",
+            got=repr(limit),
+            remedy="to see all values, make them a dimension",
+            where=caller(),
+        )
     return Measure("top", (Lift("count", where=where),), limit=limit, expr=_text(expr))
 
 
 def _sum(expr: str, where: str, scale: int) -> Lift:
     if not 0 <= scale <= 18:
-        raise DeclarationError("scale", expected="0 to 18", got=repr(scale), where=caller())
+        raise DeclarationError(
+            "scale",
+            expected="0 to 18",
+            got=repr(scale),
+            remedy="leave it out for 9, or declare the column a decimal",
+            where=caller(),
+        )
     return Lift("sum", _text(expr), where, scale)
 
 
 def _text(expr: str) -> str:
     if not isinstance(expr, str) or not expr.strip():
-        raise DeclarationError("measure", expected="a column or SQL expression", got=repr(expr), where=caller())
+        raise DeclarationError(
+            "measure",
+            expected="a column or SQL expression",
+            got=repr(expr),
+            remedy="name what is measured, such as wm.sum('amount')",
+            where=caller(),
+        )
     return expr.strip()
 
 
 def _digits(digits: int | None) -> int | None:
     if digits is not None and not 0 <= digits <= 18:
-        raise DeclarationError("digits", expected="0 to 18", got=repr(digits), where=caller())
+        raise DeclarationError(
+            "digits",
+            expected="0 to 18",
+            got=repr(digits),
+            remedy="leave it out for the input's scale plus 4",
+            where=caller(),
+        )
     return digits

@@ -11,38 +11,19 @@ A topic version decides each record's fate; cells, kept ids, dead letters and le
   kept before: its outcomes stand in `Epoch.others`.
 * The fence is a declaration number that nobody may commit under: it seals the open epoch and keeps the next one empty
   until the waiting version has decided every epoch that is sealed.
-* Then, and only then, `take_over` puts the version in force: owners, ledgers and greatest event times become its own.
+* Then, and only then, `take_up` puts the version in force: owners, ledgers and greatest event times become its own.
   From there the speed layer starts with all the ids that the version has kept so far, so for either version what is
   covered by runs and what is absorbed later are decided as if that version alone had always been in force.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import replace
 
 from .errors import ConflictError
-from .ledger import Entry
-
-if TYPE_CHECKING:
-    from .manifest import Epoch, Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the batch layer decided of one epoch under a topic version.
-
-    Args:
-        topic_version: which.
-        owner: of its ``ids`` and ``dead`` blobs.
-        ledger: one entry a partition.
-        newest: greatest accepted event time in µs, for each partition; empty if it is not known.
-    """
-
-    topic_version: str
-    owner: str
-    ledger: tuple[Entry, ...]
-    newest: tuple[int | None, ...] = ()
+from .ledger import Outcome
+from .manifest import Epoch, Manifest, declare, roll
 
 
 def outcome(m: Manifest, epoch: Epoch, topic_version: str) -> Outcome | None:
@@ -58,29 +39,25 @@ def undecided(m: Manifest, topic_version: str) -> tuple[int, ...]:
     return tuple(e.number for e in m.epochs if e.number not in lost and outcome(m, e, topic_version) is None)
 
 
-def take_over(m: Manifest, topic_version: str) -> Manifest:
-    """Put a version in force; what the one before decided stays in `Epoch.others`.
+def take_up(m: Manifest, number: int, readable: Iterable[str], now_us: int, topic_version: str) -> Manifest:
+    """Take up declarations ``number`` and put a topic version in force, if it is not: `manifest.declare`, and more.
 
-    Raises `ConflictError` while some record was absorbed that the version has not decided. The caller counts the
-    manifest's version on.
+    What the version before decided stays in `Epoch.others`. Raises `ConflictError` while some record was absorbed that
+    the new version has not decided.
     """
+    rolled = roll(m, now_us)
     if m.topic_version in ("", topic_version):
-        return replace(m, topic_version=topic_version)
-    waiting = undecided(m, topic_version)
-    if waiting or any(s.epoch == m.open_epoch for s in m.slices):
+        rolled = replace(rolled, topic_version=topic_version)
+    elif waiting := undecided(rolled, topic_version):
         raise ConflictError(
             f"version {topic_version} of topic {m.topic}",
             expected="every record up to the frontier decided by it",
-            got=f"epoch {waiting[0] if waiting else m.open_epoch} is not",
+            got=f"epoch {waiting[0]} is not",
             remedy="the batch layer decides it next",
         )
-    found = [o for e in m.epochs for o in e.others if o.topic_version == topic_version]
-    return replace(
-        m,
-        topic_version=topic_version,
-        epochs=tuple(_exchanged(m, e, topic_version) for e in m.epochs),
-        event_times=_greatest(m, found),
-    )
+    else:
+        rolled = _exchanged(rolled, topic_version)
+    return replace(declare(rolled, number, readable, now_us), version=m.version + 1)
 
 
 def forget(m: Manifest, keep: frozenset[str]) -> Manifest:
@@ -89,19 +66,21 @@ def forget(m: Manifest, keep: frozenset[str]) -> Manifest:
     return m if epochs == m.epochs else replace(m, version=m.version + 1, epochs=epochs)
 
 
-def _exchanged(m: Manifest, epoch: Epoch, topic_version: str) -> Epoch:
-    """The epoch with the outcome of a version in force, and the one that was there before among the others."""
+def _exchanged(m: Manifest, topic_version: str) -> Manifest:
+    """The manifest with the owners, ledgers and greatest event times of another version."""
+    found = [o for e in m.epochs for o in e.others if o.topic_version == topic_version]
+    times = m.event_times
+    if found and all(o.newest for o in found):
+        columns = zip(*(o.newest for o in found), strict=True)
+        times = tuple(max((t for t in column if t is not None), default=None) for column in columns)
+    epochs = tuple(_exchanged_epoch(m, epoch, topic_version) for epoch in m.epochs)
+    return replace(m, topic_version=topic_version, epochs=epochs, event_times=times)
+
+
+def _exchanged_epoch(m: Manifest, epoch: Epoch, topic_version: str) -> Epoch:
     new = outcome(m, epoch, topic_version)
     if new is None:  # lost: neither version has it
         return epoch
     old = (Outcome(m.topic_version, epoch.owner, epoch.ledger, m.event_times),) if epoch.owner else ()
     others = tuple(o for o in epoch.others if o is not new)
     return replace(epoch, owner=new.owner, ledger=new.ledger, others=(*others, *old))
-
-
-def _greatest(m: Manifest, found: list[Outcome]) -> tuple[int | None, ...]:
-    """Greatest accepted event times under the new version; as they are where it was not told."""
-    if not found or any(not o.newest for o in found):
-        return m.event_times
-    columns = zip(*(o.newest for o in found), strict=True)
-    return tuple(max((t for t in column if t is not None), default=None) for column in columns)

@@ -8,11 +8,12 @@ from functools import cached_property
 
 from .errors import DeclarationError
 from .fingerprint import digest
-from .site import caller, check_name, suggest
+from .site import caller, check_column, check_name, suggest
 from .sql import lineage as lineages
 from .sql import query as statements
 from .sql.lineage import Lineage, Shift
 from .sql.relation import Field, Input
+from .topic import Topic
 from .view import View
 from .window import Window
 
@@ -61,13 +62,21 @@ class Query:
         where = self.where_declared
         check_name("query", self.name, where)
         if not self.inputs:
-            raise DeclarationError(f"query {self.name}", expected="at least one input", where=where)
+            raise DeclarationError(
+                f"query {self.name}",
+                expected="at least one input",
+                got="none",
+                remedy="name what its SQL reads: inputs={'v': my_view}",
+                where=where,
+            )
         for alias, of in self.inputs.items():
+            check_column(f"input of query {self.name}", alias, where)
             if not isinstance(of, View | Query):
                 raise DeclarationError(
                     f"input {alias!r} of query {self.name}",
                     expected="a view or a query",
                     got=type(of).__name__,
+                    remedy="declare a wm.View of the topic, and read that" if isinstance(of, Topic) else "",
                     where=where,
                 )
         if isinstance(self.key, str) or not self.key:
@@ -75,6 +84,7 @@ class Query:
                 f"key of query {self.name}",
                 expected="a list of the columns that identify a row",
                 got=repr(self.key),
+                remedy=f"write key=[{self.key!r}]" if isinstance(self.key, str) else "name at least one",
                 where=where,
             )
         _ = self.canonical

@@ -71,6 +71,7 @@ def parse(text: str, *, column: str, where: str) -> SqlType:
             expected="boolean, integer, bigint, double, decimal(p,s), varchar, date, timestamp, timestamp_ms or "
             "timestamp_s, then optionally [], 'round' and 'not null'",
             got=repr(text),
+            remedy="for example 'varchar not null', 'decimal(12,4)' or 'varchar[]'",
             where=where,
         )
     precision, scale = int(match["p"] or 0), int(match["s"] or 0)
@@ -80,11 +81,16 @@ def parse(text: str, *, column: str, where: str) -> SqlType:
             f"type of column {column!r}",
             expected="decimal(p,s) with p <= 38, s <= p and s <= 18",
             got=text,
+            remedy="for example decimal(18,4)",
             where=where,
         )
     if match["round"] and not is_decimal:
         raise DeclarationError(
-            f"type of column {column!r}", expected="'round' on a decimal only", got=text, where=where
+            f"type of column {column!r}",
+            expected="'round' on a decimal only",
+            got=text,
+            remedy="declare a decimal(p,s), or leave 'round' out",
+            where=where,
         )
     return SqlType(
         "decimal" if is_decimal else match["name"],
@@ -99,7 +105,13 @@ def parse(text: str, *, column: str, where: str) -> SqlType:
 def parse_all(schema: Mapping[str, str], *, where: str) -> tuple[tuple[str, SqlType], ...]:
     """Read a whole schema, in the order of its columns."""
     if not schema:
-        raise DeclarationError("schema", expected="at least one column", where=where)
+        raise DeclarationError(
+            "schema",
+            expected="at least one column",
+            got=repr(schema),
+            remedy="for example schema={'user_id': 'varchar not null'}",
+            where=where,
+        )
     out = []
     for column, text in schema.items():
         # A payload may well carry its time under the platform's own word; then the pseudo-column is that very column.

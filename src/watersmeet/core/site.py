@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import functools
+import os
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .errors import DeclarationError
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
-_CORE = str(Path(__file__).resolve().parent)
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,119}")
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+_APPS = f"{_PACKAGE}apps{os.sep}"
+# What stands between a declaration and its author's line: core, generated constructors, `replace`, cached properties.
+_BETWEEN = (f"{_PACKAGE}core{os.sep}", "<string>", "<frozen", str(dataclasses.__file__), str(functools.__file__))
+NAME_LENGTH = 120
+_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_.\-]{{0,{NAME_LENGTH - 1}}}")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 RESERVED = frozenset(
     {"event_time", "arrived_at", "partition", "offset", "slice", "window_start", "window_end", "pane", "final"}
@@ -20,13 +27,12 @@ RESERVED = frozenset(
 
 
 def caller() -> str:
-    """``file:line`` of the nearest frame outside core: the line that declares."""
+    """``file:line`` of the nearest frame outside core: the line that declares; empty if the platform itself asks."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and (
-        frame.f_code.co_filename.startswith((_CORE, "<string>")) or frame.f_code.co_filename.startswith("<frozen")
-    ):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_BETWEEN):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    path = frame.f_code.co_filename
+    return "" if path.startswith(_PACKAGE) and not path.startswith(_APPS) else f"{path}:{frame.f_lineno}"
 
 
 def check_name(kind: str, name: str, where: str) -> None:
@@ -36,6 +42,7 @@ def check_name(kind: str, name: str, where: str) -> None:
             f"{kind} name",
             expected="letters, digits, '_', '-' and '.', beginning with a letter, at most 120",
             got=repr(name),
+            remedy="rename it; the name becomes a file, a table and part of an address",
             where=where,
         )
 
@@ -47,6 +54,7 @@ def check_column(subject: str, name: str, where: str, *, reserved: bool = True) 
             f"{subject} column",
             expected="letters, digits and '_', beginning with a letter, at most 63",
             got=repr(name),
+            remedy="rename it, for example with 'as'" if "view" in subject else "rename it",
             where=where,
         )
     if reserved and name.lower() in RESERVED:
@@ -57,6 +65,20 @@ def check_column(subject: str, name: str, where: str, *, reserved: bool = True) 
             remedy=f"rename it; reserved are {', '.join(sorted(RESERVED))}",
             where=where,
         )
+
+
+def check_zone(subject: str, zone: str, where: str) -> None:
+    """Refuse what is no time zone."""
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise DeclarationError(
+            subject,
+            expected="an IANA zone such as 'Europe/Berlin'",
+            got=repr(zone),
+            remedy="leave it out for UTC",
+            where=where,
+        ) from None
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from . import normal
 from .catalogue import Catalogue, Duty, Edition, Previous, editions
 from .declarations import Declarations
 from .manifest import Manifest, Transition, cover, declare
-from .outcome import undecided
+from .outcome import take_up, undecided
 from .topic import Topic
 
 
@@ -115,12 +115,13 @@ def follow(duty: Duty, now_us: int) -> Transition:
 
     Raises `ConflictError` when a version is to come into force that has not decided every sealed epoch.
     """
-    version = "" if duty.held or duty.absent else duty.version
 
     def transition(m: Manifest) -> Manifest:
         if m.declaration >= duty.number:
             return m
-        return declare(m, duty.number, duty.readable, now_us, version)
+        if duty.held or duty.absent:
+            return declare(m, duty.number, duty.readable, now_us)
+        return take_up(m, duty.number, duty.readable, now_us, duty.version)
 
     return transition
 

@@ -51,14 +51,28 @@ class Table:
         check_name("table", self.name, where)
         if not isinstance(self.of, Topic | View | Query):
             raise DeclarationError(
-                f"table {self.name}", expected="of= a topic, view or query", got=type(self.of).__name__, where=where
+                f"table {self.name}",
+                expected="of= a topic, view or query",
+                got=type(self.of).__name__,
+                remedy="name the declaration itself: of=my_view",
+                where=where,
             )
         if self.when not in ("changed", "final"):
             raise DeclarationError(
-                f"when of table {self.name}", expected="'changed' or 'final'", got=repr(self.when), where=where
+                f"when of table {self.name}",
+                expected="'changed' or 'final'",
+                got=repr(self.when),
+                remedy="leave it out to publish provisional rows too",
+                where=where,
             )
         if self.dead and not isinstance(self.of, Topic):
-            raise DeclarationError(f"table {self.name}", expected="dead=True with a topic only", where=where)
+            raise DeclarationError(
+                f"table {self.name}",
+                expected="dead=True with a topic only",
+                got=f"{self.of.name}, a {type(self.of).__name__.lower()}",
+                remedy="name the topic whose dead letters it holds",
+                where=where,
+            )
         for name in ("every", "ttl", "freeze"):
             value = getattr(self, name)
             if value is not None:

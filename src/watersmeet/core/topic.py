@@ -16,7 +16,7 @@ from .errors import DeclarationError
 from .fingerprint import digest
 from .function import RowFunction
 from .schema import SqlType, parse_all
-from .site import caller, check_column, check_name, suggest
+from .site import caller, check_column, check_name, check_zone, suggest
 from .sql.expression import Scalar, scalar
 
 PSEUDO = {
@@ -107,7 +107,8 @@ class Topic:
             raise DeclarationError(
                 f"event_time of topic {self.name}",
                 expected="a timestamp column that is not null",
-                got=f"{self.event_time!r}",
+                got=f"{self.event_time!r}, {self.schema[self.event_time]}",
+                remedy="declare it 'timestamp not null' or 'timestamp_ms not null'",
                 where=where,
             )
         for role, column in (("id", self.id), ("key", self.key)):
@@ -115,21 +116,44 @@ class Topic:
                 raise DeclarationError(
                     f"{role} of topic {self.name}",
                     expected="a single column that is not null",
-                    got=repr(column),
+                    got=f"{column!r}, {self.schema[column]}",
+                    remedy="declare the column 'not null', or choose another",
                     where=where,
                 )
         if "event_time" in types and self.event_time != "event_time":
             raise DeclarationError(
-                f"topic {self.name}", expected="a column called event_time to be the event time", where=where
+                f"topic {self.name}",
+                expected="a column called event_time to be the event time",
+                got=f"event_time={self.event_time!r}",
+                remedy='write event_time="event_time", or rename the column',
+                where=where,
             )
         if not 1 <= self.partitions <= 4096:
             raise DeclarationError(
-                f"partitions of topic {self.name}", expected="1 to 4096", got=repr(self.partitions), where=where
+                f"partitions of topic {self.name}",
+                expected="1 to 4096",
+                got=repr(self.partitions),
+                remedy="one for each core that is to work on it",
+                where=where,
             )
         if self.extra not in ("reject", "ignore"):
             raise DeclarationError(
-                f"extra of topic {self.name}", expected="'reject' or 'ignore'", got=repr(self.extra), where=where
+                f"extra of topic {self.name}",
+                expected="'reject' or 'ignore'",
+                got=repr(self.extra),
+                remedy="leave it out to ignore unknown fields",
+                where=where,
             )
+        check_zone(f"zone of topic {self.name}", self.zone, where)
+        for item in self.functions:
+            if not isinstance(item, RowFunction):
+                raise DeclarationError(
+                    f"function of topic {self.name}",
+                    expected="row functions",
+                    got=repr(item),
+                    remedy="declare it with @wm.function(version=1, returns=…)",
+                    where=where,
+                )
         for name in ("lateness", "idle", "skew", "retention"):
             microseconds(getattr(self, name), subject=f"{name} of topic {self.name}")
         for column in self.compute:
@@ -138,6 +162,8 @@ class Topic:
                 raise DeclarationError(
                     f"computed column {column!r} of topic {self.name}",
                     expected="a name that the schema does not use",
+                    got=repr(column),
+                    remedy="rename one of the two",
                     where=where,
                 )
         _ = self.computed, self.checks, self.horizon_us

@@ -16,8 +16,8 @@ from .duration import Duration, microseconds, text
 from .errors import DeclarationError
 from .fingerprint import digest
 from .measure import Lift, Measure
-from .site import caller, check_column, check_name, suggest
-from .sql.expression import Scalar, named, scalar
+from .site import NAME_LENGTH, caller, check_column, check_name, suggest
+from .sql.expression import Scalar, canonical, named, scalar
 from .topic import Topic
 from .window import ALL_TIME, Window, composes, hopping, tumbling
 
@@ -63,12 +63,12 @@ class CellSpec:
         gap = self.pane.size_us if self.pane.kind == "session" else 0
         return digest(
             self.topic.version,
-            self.where,
-            self.explode and (self.explode.name, self.explode.expr),
-            tuple((d.name, d.expr) for d in self.dimensions),
+            canonical(self.where),
+            self.explode and (self.explode.name, canonical(self.explode.expr)),
+            tuple((d.name, canonical(d.expr)) for d in self.dimensions),
             pane,
             gap,
-            tuple((x.kind, x.expr, x.where, x.size, x.nulls) for x in self.lifts),
+            tuple(_meaning(x) for x in self.lifts),
             self.expire_us,
         )
 
@@ -112,20 +112,34 @@ class View:
         check_name("view", self.name, where)
         if not isinstance(self.topic, Topic):
             raise DeclarationError(
-                f"topic of view {self.name}", expected="a wm.Topic", got=type(self.topic).__name__, where=where
+                f"topic of view {self.name}",
+                expected="a wm.Topic",
+                got=type(self.topic).__name__,
+                remedy="to compute on views or queries, declare a wm.Query",
+                where=where,
             )
         if self.window is not None and not isinstance(self.window, Window):
             raise DeclarationError(
                 f"window of view {self.name}",
                 expected="wm.tumbling(…), wm.hopping(…) or None",
                 got=repr(self.window),
+                remedy=f"write window=wm.tumbling({self.window!r})" if isinstance(self.window, str) else "",
                 where=where,
             )
         if not self.measures:
             raise DeclarationError(
                 f"view {self.name}",
                 expected="at least one measure",
+                got="none",
                 remedy='for example measures={"n": wm.count()}',
+                where=where,
+            )
+        if isinstance(self.dimensions, str):
+            raise DeclarationError(
+                f"dimensions of view {self.name}",
+                expected="a list of columns and 'expression as name'",
+                got=repr(self.dimensions),
+                remedy=f"write dimensions=[{self.dimensions!r}]",
                 where=where,
             )
         seen: set[str] = {"window_start", "window_end"}
@@ -133,7 +147,11 @@ class View:
             check_column(f"view {self.name}", column, where)
             if column.lower() in seen:
                 raise DeclarationError(
-                    f"column {column!r} of view {self.name}", expected="each column once", where=where
+                    f"column {column!r} of view {self.name}",
+                    expected="each column once",
+                    got="two, whatever their letter case",
+                    remedy="rename one of them",
+                    where=where,
                 )
             seen.add(column.lower())
         for name, measure in self.measures.items():
@@ -142,6 +160,7 @@ class View:
                     f"measure {name!r} of view {self.name}",
                     expected="wm.count(), wm.sum(…), …",
                     got=repr(measure),
+                    remedy="SQL over measures goes into derive" if isinstance(measure, str) else "call the measure",
                     where=where,
                 )
         self._check_expressions()
@@ -172,6 +191,7 @@ class View:
                 f"explode of view {self.name}",
                 expected="'column as element'",
                 got=repr(self.explode),
+                remedy="give the element a name of its own",
                 where=self.where_declared,
             )
         check_column(f"view {self.name}", name, self.where_declared)
@@ -220,6 +240,7 @@ class View:
                 raise DeclarationError(
                     subject,
                     expected="a lookback, since lag looks at earlier windows",
+                    got="none",
                     remedy='for example lookback="24h"',
                     where=self.where_declared,
                 )
@@ -228,6 +249,7 @@ class View:
                     subject,
                     expected="a window, since lag looks at earlier windows",
                     got="all time",
+                    remedy="declare a window, or leave lag out",
                     where=self.where_declared,
                 )
             out.append((column, item))
@@ -279,7 +301,8 @@ class View:
             self.exploded,
             dimensions,
             self.frame,
-            tuple(sorted(set(lifts))),
+            # The place of a lift names its columns: it must be the same however the expression is spaced.
+            tuple(sorted(set(lifts), key=lambda lift: (_meaning(lift), lift))),
             self.expire_us,
         )
 
@@ -297,12 +320,12 @@ class View:
             dataclasses.astuple(self.frame),
             tuple(d.name for d in self.by),
             tuple(
-                (name, m.kind, m.digits, m.limit, tuple(dataclasses.astuple(x) for x in m.lifts))
+                (name, m.kind, m.digits, m.limit, tuple(_meaning(x) for x in m.lifts))
                 for name, m in self.measures.items()
             ),
             tuple((name, item.canonical) for name, item in self.derived),
             self.lookback_us,
-            self.having or "",
+            canonical(self.having or ""),
             self.through and self.through.fingerprint,
         )
 
@@ -330,7 +353,10 @@ class View:
             raise DeclarationError(
                 f"{self.name}.at({frame})",
                 expected=f"a window composed of the panes of {self.root.name} ({self.root.frame})",
-                remedy=f"a multiple of {text(self.root.frame.pane_us)}" if self.root.frame.pane_us else "",
+                got=str(frame),
+                remedy=f"take a multiple of {text(self.root.frame.pane_us)}"
+                if self.root.frame.pane_us
+                else "declare a view with that window",
                 where=where,
             )
         names = [d.name for d in self.root.by]
@@ -339,16 +365,17 @@ class View:
             raise DeclarationError(
                 f"through of {self.name}.at",
                 expected=f"an all-time view keyed by some of {', '.join(names) or 'no dimensions'}",
-                got=through.name,
+                got=f"{through.name}, {through.frame}, by {', '.join(d.name for d in through.by) or 'nothing'}",
+                remedy="declare a view of the facts with window=None and only these dimensions",
                 where=where,
             )
-        for column in by or ():
-            if column not in names + extra:
+        for column in [by] if isinstance(by, str) else by or ():
+            if isinstance(by, str) or column not in names + extra:
                 raise DeclarationError(
                     f"by of {self.name}.at",
-                    expected="a dimension of the view",
+                    expected="a list of dimensions of the view",
                     got=repr(column),
-                    remedy=suggest(column, names + extra),
+                    remedy=f"write by=[{by!r}]" if isinstance(by, str) else suggest(column, names + extra),
                     where=where,
                 )
         keep = self.dimensions if by is None else tuple(by)
@@ -373,7 +400,7 @@ class View:
         )
         return dataclasses.replace(
             self,
-            name=label,
+            name=label if len(label) <= NAME_LENGTH else f"{label[: NAME_LENGTH - 17]}.{digest(label)}",
             window=None if frame.kind == "all" else frame,
             dimensions=tuple(keep),
             derive=derive,
@@ -382,6 +409,10 @@ class View:
             through=through,
             where_declared=where,
         )
+
+
+def _meaning(lift: Lift) -> tuple[str, str, str, int, bool]:
+    return lift.kind, canonical(lift.expr), canonical(lift.where), lift.size, lift.nulls
 
 
 def _frame(window: Duration | Window | None, every: Duration | None) -> Window:

@@ -20,11 +20,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .duration import Duration, microseconds, text
 from .errors import DeclarationError
-from .site import caller
+from .site import caller, check_zone
 
 Kind = Literal["tumbling", "hopping", "calendar", "session", "running", "all"]
 Unit = Literal["day", "week", "month", "quarter", "year"]
@@ -115,13 +114,14 @@ def calendar(unit: Unit, zone: str = "UTC") -> Window:
     A day starts at the first instant whose local date is that day, so days with a clock change have 23 or 25 hours.
     """
     if unit not in _UNITS:
-        raise DeclarationError("calendar unit", expected=", ".join(_UNITS), got=repr(unit), where=caller())
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
         raise DeclarationError(
-            "calendar zone", expected="an IANA zone such as 'Europe/Berlin'", got=repr(zone), where=caller()
-        ) from None
+            "calendar unit",
+            expected=", ".join(_UNITS),
+            got=repr(unit),
+            remedy="use tumbling for a fixed length",
+            where=caller(),
+        )
+    check_zone("calendar zone", zone, caller())
     return Window("calendar", unit=unit, zone=zone)
 
 

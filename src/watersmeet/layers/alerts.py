@@ -80,7 +80,7 @@ class Alerts:
             answer = self._reader.read(Request(alert.of))
         except PendingError:
             return []
-        key = [k for k in alert.of.key if k != alert.of.time]
+        key = [k for k in alert.of.key if k not in ("window_start", alert.of.time)]
         rows = self._latest(alert, pa.table(answer.rows), key)
         now_us, sent = self._clock.now_us(), []
         known = {k: json.loads(v.data) for k, v in self._state.scan("alerts", f"{alert.name}/").items()}

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from watersmeet.core.engine import Rows, Selection
@@ -43,17 +42,17 @@ def us(time: datetime) -> int:
 
 
 def columns() -> Columns:
-    """A database of one's own, ready for holders."""
+    """A database ready for holders."""
     database = Database(threads=2)
     with database.cursor() as cursor:
         macros.install(cursor)
     return Columns(database)
 
 
-def lift(types: Columns, spec: CellSpec, records: Sequence[Record], first: int = 0) -> pa.Table:
+def lift(spec: CellSpec, records: Sequence[Record], first: int = 0) -> pa.Table:
     """Cells of one owner's records; ``first`` is the offset of the first of them."""
     cells: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in _evaluated(types, spec, records, first):
+    for row in _evaluated(spec, records, first):
         if row["_counts"]:
             key = (_pane(spec, row["event_time"]), *(_hashable(row[f"_d{i}"]) for i in range(len(spec.dimensions))))
             cells[key].append(row)
@@ -64,29 +63,29 @@ def lift(types: Columns, spec: CellSpec, records: Sequence[Record], first: int =
             if spec.pane.kind == "session":
                 out |= {"pane": fragment[0]["event_time"], "pane_end": fragment[-1]["event_time"]}
             out |= {d.name: fragment[0][f"_d{i}"] for i, d in enumerate(spec.dimensions)}
-            kinds = cell_types(types, spec)
+            kinds = cell_types(COLUMNS, spec)
             for i, item in enumerate(spec.lifts):
                 values = _partials(item, i, fragment, kinds)
                 out |= {f"p{i}_{part}": value for part, value in zip(PARTIALS[item.kind], values, strict=True)}
             rows.append(out)
-    return pa.Table.from_pylist(rows, schema=types.schema(cell_types(types, spec)))
+    return pa.Table.from_pylist(rows, schema=COLUMNS.schema(cell_types(COLUMNS, spec)))
 
 
-def hold(types: Columns, spec: CellSpec, records: Sequence[Record], pieces: int = 1) -> ColumnarHeld:
+def hold(spec: CellSpec, records: Sequence[Record], pieces: int = 1) -> ColumnarHeld:
     """A holder of the records' cells, which ``pieces`` owners brought."""
-    held = ColumnarHeld(types, spec)
+    held = ColumnarHeld(COLUMNS, spec)
     cuts = [len(records) * i // pieces for i in range(pieces + 1)]
     for i in range(pieces):
         part = records[cuts[i] : cuts[i + 1]]
-        held.update({f"owner{i}": lift(types, spec, part, cuts[i])})
+        held.update({f"owner{i}": lift(spec, part, cuts[i])})
     return held
 
 
-def read(types: Columns, view: View, records: Sequence[Record], selection: Selection, pieces: int = 1) -> Rows:
+def read(view: View, records: Sequence[Record], selection: Selection, pieces: int = 1) -> Rows:
     """What a view answers over records."""
-    held = hold(types, view.cells, records, pieces)
-    tops = {name: hold(types, spec, records, pieces) for name, spec in view.tops}
-    through = read(types, view.through, records, Selection()).rows if view.through else None
+    held = hold(view.cells, records, pieces)
+    tops = {name: hold(spec, records, pieces) for name, spec in view.tops}
+    through = read(view.through, records, Selection()).rows if view.through else None
     return held.rows(view, selection, tops=tops, through=through)
 
 
@@ -96,16 +95,16 @@ def dicts(rows: Rows) -> list[dict[str, Any]]:
     return found
 
 
-def _evaluated(types: Columns, spec: CellSpec, records: Sequence[Record], first: int) -> list[dict[str, Any]]:
+def _evaluated(spec: CellSpec, records: Sequence[Record], first: int) -> list[dict[str, Any]]:
     topic: Topic = spec.topic
-    decoded = types.decoded(topic)
+    decoded = COLUMNS.decoded(topic)
     filled = [
         {"arrived_at": None, "partition": 0, "offset": first + i, "slice": 0, "_content": 0, "_hi": 0, "_lo": 0}
         | {**record, "event_time": at(record["event_time"])}
         for i, record in enumerate(records)
     ]
-    source = pa.Table.from_pylist(filled, schema=types.schema(decoded))
-    bound = types.spec(spec)
+    source = pa.Table.from_pylist(filled, schema=COLUMNS.schema(decoded))
+    bound = COLUMNS.spec(spec)
     rows = "SELECT *, 0 AS _place FROM source"
     if spec.explode:
         element = f'unnest({spec.explode.expr}) AS "{spec.explode.name}"'
@@ -117,7 +116,7 @@ def _evaluated(types: Columns, spec: CellSpec, records: Sequence[Record], first:
         value = f"({item.expr})" if item.expr else "NULL"
         canonical = f"epoch_us({value})" if bound.lifts[i].startswith("TIMESTAMP") else value
         wanted += [f"{value} AS _x{i}", f"{canonical}::VARCHAR AS _t{i}"]
-    with types.database.cursor({"source": source}) as cursor:
+    with COLUMNS.database.cursor({"source": source}) as cursor:
         sql = f"SELECT {', '.join(wanted)} FROM ({rows})"
         found: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
         return found
@@ -192,4 +191,4 @@ def _scaled(value: Any, scale: int) -> int:
     return round(value * 10**scale) if isinstance(value, float) else int(Decimal(value).scaleb(scale))
 
 
-__all__ = ["MINUTE", "Record", "at", "columns", "dicts", "duckdb", "hold", "lift", "read", "us"]
+COLUMNS = columns()

@@ -40,7 +40,7 @@ EVENTS = topic(
         "tags": "varchar[]",
     },
     event_time="at",
-    skew="5200w",
+    skew="450000w",
     partitions=3,
 )
 

@@ -248,6 +248,9 @@ def test_a_new_topic_version_is_decided_anew_while_the_old_one_is_served(world: 
     assert world.applied.pending == ()
     assert world.manifest().topic_version == new.version
     assert world.applied.absorbs("numbers")[1] == new
+    cells = {version: summed(version).cells.fingerprint for version in (old, new)}
+    assert world.manifest().readable == {cells[new]}, "nobody waits for cells that are not made any more"
+    assert {run.fingerprint for run in world.manifest().runs} == set(cells.values()), "but they are kept"
     world.check()
     world.append((0, 4), (200, 4))
     assert world.absorb()

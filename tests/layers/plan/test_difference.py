@@ -48,7 +48,8 @@ def only(old: Declarations, new: Declarations, kind: str = "view") -> Change:
 def test_nothing_differs_between_equal_meanings() -> None:
     spelled = replace(CLICKS, lateness=timedelta(hours=1), check={"negative": "n  >=  0"})
     old = collect([hits(), wm.Table("t", of=hits(), every="60s"), wm.Example(of=hits(), given=[], expect=[])])
-    new = collect([hits(topic=spelled, derive={"twice": "n  *  2 -- doubled"}), wm.Table("t", of=hits(), every="1m")])
+    anew = hits(topic=spelled, derive={"twice": "n  *  2 -- doubled"})
+    new = collect([anew, wm.Table("t", of=anew, every="1m")])
     assert differences(old, new) == ()
 
 

@@ -6,8 +6,8 @@ import pytest
 
 import watersmeet as wm
 from watersmeet.core.catalogue import Duty
+from watersmeet.core.ledger import Outcome
 from watersmeet.core.manifest import Block, Epoch, Gap, Manifest, Run, Slice
-from watersmeet.core.outcome import Outcome
 from watersmeet.layers.plan import remember_rate, workload
 
 from .world import START_US, World, topic

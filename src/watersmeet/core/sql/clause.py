@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from .aggregate import kind_of
 from .axis import Span
+from .function import kind_of
 from .interval import span_of
 
 _CLAUSES = ("expressions", "where", "group", "having", "qualify", "order", "distinct", "windows")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import sqlglot
 from sqlglot import exp
@@ -17,45 +18,18 @@ from sqlglot.errors import SqlglotError
 
 from ..errors import DeclarationError
 from ..site import suggest
+from .function import depends_on_when, function_name, kind_of
 
-NONDETERMINISTIC = frozenset(
-    [
-        "now",
-        "today",
-        "current_date",
-        "current_time",
-        "current_timestamp",
-        "localtime",
-        "localtimestamp",
-        "get_current_time",
-        "get_current_timestamp",
-        "transaction_timestamp",
-        "random",
-        "rand",
-        "setseed",
-        "uuid",
-        "gen_random_uuid",
-        "uuidv4",
-        "uuidv7",
-        "nextval",
-        "currval",
-        "txid_current",
-        "current_setting",
-        "getenv",
-        "pg_backend_pid",
-        "version",
-        "current_user",
-        "current_schema",
-        "current_database",
-        "error",
-        "sleep_ms",
-    ]
-)
 _FORBIDDEN: dict[type[exp.Expr], str] = {
     exp.Query: "a subquery",
     exp.AggFunc: "an aggregate",
     exp.Window: "a window function",
     exp.Star: "'*'",
+    exp.Alias: "a name",
+    exp.PositionalColumn: "a column by its place",
+    exp.Columns: "COLUMNS",
+    exp.Explode: "unnest",
+    exp.Unnest: "unnest",
     exp.Placeholder: "a parameter",
     exp.Parameter: "a parameter",
 }
@@ -121,10 +95,10 @@ def scalar(
     inner = [_parse(item.value, subject, where) for item in lags]
     for part in inner:
         _refuse(part, subject, where)
-    placeholders = {item.placeholder for item in lags}
+    local = {item.placeholder for item in lags} | {c.expression.name for c in tree.find_all(exp.Comprehension)}
     columns = set()
     for column in (c for part in (tree, *inner) for c in part.find_all(exp.Column)):
-        if column.name in placeholders:
+        if column.name in local:
             continue
         if column.table or column.name.lower() not in names:
             wrong = column.sql(dialect="duckdb")
@@ -138,8 +112,13 @@ def scalar(
         columns.add(names[column.name.lower()])
     tree, calls = _take_calls(tree, functions, subject, where)
     body = tree.sql(dialect="duckdb") if calls or lags else text
-    canonical = _parse(text, subject, where).sql(dialect="duckdb", comments=False)
-    return Scalar(text, canonical, frozenset(columns), body, calls, lags)
+    return Scalar(text, canonical(text), frozenset(columns), body, calls, lags)
+
+
+@cache
+def canonical(text: str) -> str:
+    """An expression that was checked, independent of white space, comments and letter case of keywords."""
+    return _parse(text, "expression", "").sql(dialect="duckdb", comments=False) if text else ""
 
 
 def with_lookback(item: Scalar, lookback_us: int) -> str:
@@ -166,7 +145,13 @@ def named(text: str, *, subject: str, where: str) -> tuple[str, str]:
         return tree.alias, tree.this.sql(dialect="duckdb")
     if isinstance(tree, exp.Column) and not tree.table:
         return tree.name, text.strip()
-    raise DeclarationError(subject, expected="a column, or 'expression as name'", got=repr(text), where=where)
+    raise DeclarationError(
+        subject,
+        expected="a column, or 'expression as name'",
+        got=repr(text),
+        remedy="give it a name with 'as'",
+        where=where,
+    )
 
 
 def _parse(text: str, subject: str, where: str) -> exp.Expression:
@@ -175,14 +160,24 @@ def _parse(text: str, subject: str, where: str) -> exp.Expression:
     except SqlglotError as error:
         detail = str(error).splitlines()[0]
         raise DeclarationError(
-            subject, expected="a SQL expression in DuckDB's dialect", got=f"{text!r} ({detail})", where=where
+            subject,
+            expected="a SQL expression in DuckDB's dialect",
+            got=f"{text!r} ({detail})",
+            remedy="check brackets, quotes and commas",
+            where=where,
         ) from None
     if (
         not isinstance(statement, exp.Select)
         or len(statement.expressions) != 1
         or len([v for v in statement.args.values() if v]) != 1
     ):
-        raise DeclarationError(subject, expected="one SQL scalar expression", got=repr(text), where=where)
+        raise DeclarationError(
+            subject,
+            expected="one SQL scalar expression",
+            got=repr(text),
+            remedy="write what could stand between SELECT and FROM",
+            where=where,
+        )
     only: exp.Expression = statement.expressions[0]
     return only
 
@@ -195,26 +190,25 @@ def _refuse(tree: exp.Expression, subject: str, where: str) -> None:
                     subject,
                     expected="a scalar of one row",
                     got=f"{word} in {tree.sql(dialect='duckdb')!r}",
+                    remedy="put rows together in measures, look at other rows in derive or in a query",
                     where=where,
                 )
-        name = function_name(node)
-        if name in NONDETERMINISTIC:
+        if kind_of(node) is not None:
+            raise DeclarationError(
+                subject,
+                expected="a scalar of one row",
+                got=f"an aggregate in {tree.sql(dialect='duckdb')!r}",
+                remedy="make it a measure",
+                where=where,
+            )
+        if depends_on_when(node):
             raise DeclarationError(
                 subject,
                 expected="an expression that gives the same result at any time",
-                got=f"{name}()",
+                got=f"{function_name(node)}()",
                 remedy="use event_time or arrived_at",
                 where=where,
             )
-
-
-def function_name(node: exp.Expr) -> str:
-    """The lower-case SQL name of a function node; empty for anything else."""
-    if isinstance(node, exp.Anonymous):
-        return str(node.this).lower()
-    if isinstance(node, exp.Func):
-        return node.sql_name().lower()
-    return ""
 
 
 def _take_calls(

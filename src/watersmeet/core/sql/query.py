@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 
 from ..errors import DeclarationError
 from ..site import suggest
-from .expression import NONDETERMINISTIC, function_name
+from .function import depends_on_when, function_name
 
 _TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})
 _MEAN = (
@@ -31,13 +31,18 @@ def parse(sql: str, *, subject: str, where: str) -> exp.Query:
         statements = [s for s in sqlglot.parse(sql, read="duckdb") if s is not None]
     except SqlglotError as error:
         raise DeclarationError(
-            subject, expected="SQL in DuckDB's dialect", got=str(error).splitlines()[0], where=where
+            subject,
+            expected="SQL in DuckDB's dialect",
+            got=str(error).splitlines()[0],
+            remedy="check brackets, quotes and commas there",
+            where=where,
         ) from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise DeclarationError(
             subject,
             expected="one SELECT statement",
             got=f"{len(statements)} statements" if len(statements) != 1 else statements[0].key.upper(),
+            remedy="begin with SELECT, WITH or FROM",
             where=where,
         )
     return statements[0]
@@ -55,7 +60,11 @@ def check(sql: str, inputs: Collection[str], *, subject: str, where: str) -> str
         if isinstance(table.this, exp.Func):
             if function_name(table.this) not in _TABLE_FUNCTIONS:
                 raise DeclarationError(
-                    subject, expected="tables among its inputs", got=table.sql(dialect="duckdb"), where=where
+                    subject,
+                    expected="tables among its inputs",
+                    got=repr(table.sql(dialect="duckdb")),
+                    remedy=f"declare what it reads as a view or query; known are {', '.join(sorted(known))}",
+                    where=where,
                 )
         elif table.db or table.name.lower() not in known:
             raise DeclarationError(
@@ -74,15 +83,13 @@ def _check_node(node: exp.Expr, subject: str, where: str) -> None:
     fault = _fault(node)
     if fault is not None:
         expected, remedy = fault
-        name = function_name(node)
-        got = f"{name}()" if name in NONDETERMINISTIC else repr(node.sql(dialect="duckdb").strip())
+        got = f"{function_name(node)}()" if depends_on_when(node) else repr(node.sql(dialect="duckdb").strip())
         raise DeclarationError(subject, expected=expected, got=got, remedy=remedy, where=where)
 
 
 def _fault(node: exp.Expr) -> tuple[str, str] | None:
     """What is expected in place of a node that a query may not have, and the remedy."""
-    name = function_name(node)
-    if name in NONDETERMINISTIC:
+    if depends_on_when(node):
         return "an answer that does not depend on when it is asked", "use the parameter :as_of"
     match node:
         case exp.Placeholder() | exp.Parameter() if node.name != "as_of":
@@ -107,7 +114,7 @@ def _fault(node: exp.Expr) -> tuple[str, str] | None:
             )
         case exp.Avg() if not _cast(node.this):
             return _MEAN
-        case exp.Anonymous() if name in ("mean", "favg") and not any(map(_cast, node.expressions)):
+        case exp.Anonymous() if function_name(node) in ("mean", "favg") and not any(map(_cast, node.expressions)):
             return _MEAN
     return None
 

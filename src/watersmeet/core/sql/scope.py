@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from .aggregate import kind_of, totals_list
 from .axis import Axes, Axis, Bound, Moment, Span
+from .function import kind_of, totals_list
 from .interval import DAY_US, span_of, unit_us
 from .relation import Origin, Relation
 

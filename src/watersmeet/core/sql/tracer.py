@@ -14,9 +14,9 @@ from sqlglot import exp
 
 from ..errors import DeclarationError
 from ..site import suggest
-from .aggregate import kind_of, totals_list
 from .axis import Axes, Axis, Bound, Moment
 from .clause import conjuncts, frame, function_of, is_cut, is_windowed, keys, nodes
+from .function import kind_of, totals_list
 from .projection import deduplicated, projected, stacked
 from .relation import Origin, Relation
 from .scope import Scope

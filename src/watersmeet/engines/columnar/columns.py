@@ -17,7 +17,7 @@ from ...core.sql.expression import Scalar
 from ...core.topic import Topic
 from ...core.view import CellSpec
 from .database import Database, run
-from .partials import finite, quoted
+from .partials import quoted
 
 DIGEST = {"_hi": "UBIGINT", "_lo": "UBIGINT"}
 PLACE = {"event_time": "TIMESTAMP", "arrived_at": "TIMESTAMP", "partition": "INTEGER", "offset": "BIGINT"}
@@ -141,10 +141,9 @@ def nulls(types: Mapping[str, str]) -> str:
     return ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in types.items())
 
 
-def tried(kind: str, sql: str, known: Iterable[str]) -> str:
-    """SQL of an expression that never fails: null where it raises, is NaN or infinite. Columns as such are usable."""
-    plain = sql.strip()
-    return quoted(plain) if is_column(plain, known) else finite(kind, f"TRY({sql})")
+def tried(sql: str, known: Iterable[str]) -> str:
+    """SQL of an expression that never fails, but is null where it would; a plain column as it is."""
+    return quoted(sql.strip()) if is_column(sql, known) else f"TRY({sql})"
 
 
 def is_column(sql: str, known: Iterable[str]) -> bool:

@@ -21,12 +21,12 @@ from ...core.engine import Decoded
 from ...core.record import Records
 from ...core.topic import Topic
 from . import decode_json
-from .columns import Columns, tried
+from .columns import Columns
 from .database import BATCH_ROWS, table
 from .decode_json import Form
 from .decode_record import Letter, read
 from .functions import call_functions
-from .partials import quoted
+from .partials import finite, quoted
 
 ALONE_ROWS = 256
 """So few rows are read one by one in less time than a statement takes."""
@@ -191,7 +191,8 @@ def _judging(columns: Columns, topic: Topic, reading: str) -> str:
     sql = f"SELECT *, CASE {' '.join(cases)} ELSE {_GOOD} END::SMALLINT AS _verdict FROM ({timed})"
     names = list(declared)
     for name, item in _sql_computed(topic):
-        sql = f"SELECT *, {tried(types[name], item, topic.columns)} AS {quoted(name)} FROM ({sql})"
+        sql = f"SELECT *, TRY({item}) AS _{name} FROM ({sql})"
+        sql = f"SELECT *, {finite(types[name], f'_{name}')} AS {quoted(name)} FROM ({sql})"
         names.append(name)
     out = ["_row", "_verdict", *(quoted(name) for name in names), "hash(_text) AS _content"]
     if topic.id is not None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...core.schema import SqlType
@@ -43,6 +43,10 @@ _PLAIN_TIMES = ("____-__-__T__:__:__.___Z", "____-__-__T__:__:__Z", "____-__-__T
 _UNITS_US = {"timestamp_ms": 1_000, "timestamp_s": 1_000_000}
 
 
+Step = Callable[[str], str]
+"""SQL of a column -> SQL of what is made of it."""
+
+
 def literal(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -53,11 +57,10 @@ def tokens(topic: Topic, source: str) -> str:
     structure = json.dumps({name: "JSON" for name, _ in topic.types})
     names = [name for name, _ in topic.types]
     parsed = f"SELECT {_passed()}, {_vouched(topic)} AS _plain, {_parsed(structure)} AS _f FROM {source}"
-    texts = ", ".join(f"struct_extract(_f, {literal(name)})::VARCHAR AS {quoted(_raw(name))}" for name in names)
+    texts = ", ".join(f"struct_extract(_f, {literal(name)})::VARCHAR AS {_raw(name)}" for name in names)
     cut = f"SELECT {_passed()}, _plain AND _f IS NOT NULL AS _plain, {texts} FROM ({parsed})"
-    values = ", ".join(f"{_value(kind, quoted(_raw(name)))} AS {quoted(name)}" for name, kind in topic.types)
-    read = f"SELECT *, {values} FROM ({cut})"
-    given = [_given(name, kind, f"{quoted(_raw(name))} IS NULL") for name, kind in topic.types]
+    read = _stepped(cut, {name: _chain(kind) for name, kind in topic.types})
+    given = [_given(name, kind, f"{_raw(name)} IS NULL") for name, kind in topic.types]
     return f"SELECT {_passed()}, {_columns(topic)}, {' AND '.join(['_plain', *given])} AS _ok FROM ({read})"
 
 
@@ -93,7 +96,21 @@ def _columns(topic: Topic) -> str:
 
 
 def _raw(name: str) -> str:
-    return f"_raw_{name}"
+    return quoted(f"_raw_{name}")
+
+
+def _stepped(source: str, chains: Mapping[str, Sequence[Step]]) -> str:
+    """SELECT from ``source`` every raw field with its column, made by its steps, each in a SELECT around the one before.
+
+    In one expression, what is used twice would be computed twice.
+    """
+    before = {name: _raw(name) for name in chains}
+    for turn in range(max(map(len, chains.values()), default=0)):
+        made = {name: chain[turn](before[name]) for name, chain in chains.items() if turn < len(chain)}
+        after = {name: quoted(f"_{turn}_{name}") for name in made}
+        source = f"SELECT *, {', '.join(f'{sql} AS {after[name]}' for name, sql in made.items())} FROM ({source})"
+        before |= after
+    return f"SELECT *, {', '.join(f'{column} AS {quoted(name)}' for name, column in before.items())} FROM ({source})"
 
 
 def _given(name: str, kind: SqlType, absent: str) -> str:
@@ -103,59 +120,71 @@ def _given(name: str, kind: SqlType, absent: str) -> str:
     return there if kind.required else f"({absent} OR {there})"
 
 
-def _value(kind: SqlType, token: str) -> str:
-    """SQL: the value of a JSON token; null, or in a list some null, where the column does not accept it."""
-    if kind.many:
-        each = _scalar(kind, "_e::VARCHAR")
-        items = f"from_json({token}, '[\"JSON\"]')"
-        return f"CASE WHEN prefix({token}, '[') THEN list_transform({items}, lambda _e: {each}) END"
-    return _scalar(kind, token)
+def _chain(kind: SqlType) -> list[Step]:
+    """From a JSON token to the value; null, or in a list some null, where the column does not accept it."""
+    if not kind.many:
+        return _scalar(kind)
+    items = "CASE WHEN prefix({0}, '[') THEN list_transform(from_json({0}, '[\"JSON\"]'), lambda _e: _e::VARCHAR) END"
+    return [items.format, *(_each(step) for step in _scalar(kind))]
 
 
-def _scalar(kind: SqlType, token: str) -> str:
+def _each(step: Step) -> Step:
+    return lambda items: f"list_transform({items}, lambda _e: {step('_e')})"
+
+
+def _scalar(kind: SqlType) -> list[Step]:
     match kind.name:
         case "boolean":
-            return f"CASE {token} WHEN 'true' THEN true WHEN 'false' THEN false END"
+            return ["CASE {0} WHEN 'true' THEN true WHEN 'false' THEN false END".format]
         case "varchar":
-            escaped = f"CASE WHEN NOT contains({token}, '\\u0000') THEN json_extract_string({token}, '$') END"
-            content = f"CASE WHEN contains({token}, '\\') THEN {escaped} ELSE {_content(token)} END"
-            return f"CASE WHEN prefix({token}, '\"') THEN {content} END"
+            return [_string]
         case "date" | "timestamp":
-            return f"CASE WHEN prefix({token}, '\"') THEN {_moment(kind, _content(token))} END"
+            return [lambda token: f"CASE WHEN prefix({token}, '\"') THEN {_content(token)} END", *_moment(kind)]
         case "double":
-            number = f"TRY_CAST({token} AS DOUBLE)"
-            return f"CASE WHEN isfinite({number}) THEN {number} + 0.0::DOUBLE END"
+            return ["TRY_CAST({0} AS DOUBLE)".format, "CASE WHEN isfinite({0}) THEN {0} + 0.0::DOUBLE END".format]
         case "decimal":
-            return _decimal(kind, token)
-    whole = f"contains({token}, '.') OR contains({token}, 'e')"
-    if kind.name in _UNITS_US:
-        return f"CASE WHEN NOT ({whole}) THEN {_since_epoch(kind, f'TRY_CAST({token} AS BIGINT)')} END"
-    return f"CASE WHEN NOT ({whole}) THEN TRY_CAST({token} AS {kind.scalar_sql}) END"
+            return [lambda token: _decimal(kind, token)]
+    number = "BIGINT" if kind.name in _UNITS_US else kind.scalar_sql
+    whole = f"CASE WHEN NOT (contains({{0}}, '.') OR contains({{0}}, 'e')) THEN TRY_CAST({{0}} AS {number}) END"
+    return [whole.format, *_since_epoch(kind)]
+
+
+def _string(token: str) -> str:
+    escaped = f"CASE WHEN NOT contains({token}, '\\u0000') THEN json_extract_string({token}, '$') END"
+    content = f"CASE WHEN contains({token}, '\\') THEN {escaped} ELSE {_content(token)} END"
+    return f"CASE WHEN prefix({token}, '\"') THEN {content} END"
 
 
 def _content(token: str) -> str:
     return f"substring({token}, 2, length({token}) - 2)"
 
 
-def _since_epoch(kind: SqlType, number: str) -> str:
+def _since_epoch(kind: SqlType) -> list[Step]:
+    """From a number of units to a timestamp; nothing for other types."""
+    if kind.name not in _UNITS_US:
+        return []
     unit = _UNITS_US[kind.name]
     bounds = f"{-(-MIN_US // unit)} AND {MAX_US // unit}"
-    return f"CASE WHEN {number} BETWEEN {bounds} THEN make_timestamp({number} * {unit}) END"
+    return [f"CASE WHEN {{0}} BETWEEN {bounds} THEN make_timestamp({{0}} * {unit}) END".format]
 
 
-def _moment(kind: SqlType, text: str) -> str:
+def _moment(kind: SqlType) -> list[Step]:
+    """From the content of a string to a date or a timestamp."""
     if kind.name == "date":
-        day = f"TRY_CAST({text} AS DATE)"
-        plain = f"regexp_full_match({text}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}') AND {day} >= DATE '0001-01-01'"
-        return f"CASE WHEN {plain} THEN {day} END"
+        plain = "regexp_full_match({0}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
+        first = "CASE WHEN {0} >= DATE '0001-01-01' THEN {0} END"
+        return [f"CASE WHEN {plain} THEN TRY_CAST({{0}} AS DATE) END".format, first.format]
+    return [_time, f"CASE WHEN epoch_us({{0}}) BETWEEN {MIN_US} AND {MAX_US} THEN {{0}} END".format]
+
+
+def _time(text: str) -> str:
     likes = " OR ".join(f"{text} LIKE '{form}'" for form in _PLAIN_TIMES)
     # Without a blank or a sign every wildcard of these forms must be a digit, or the cast fails. It takes 24:00 for the
     # next day, and drops an offset without a word: so offsets go by TIMESTAMPTZ.
     plain = f"({likes}) AND NOT contains({text}, ' ') AND NOT prefix({text}, '-') AND {text}[12:13] <> '24'"
     zoned = f"timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ))"
     other = f"CASE WHEN regexp_full_match({text}, '{_TIME}') THEN {zoned} END"
-    moment = f"CASE WHEN {plain} THEN TRY_CAST({text} AS TIMESTAMP) ELSE {other} END"
-    return f"CASE WHEN epoch_us({moment}) BETWEEN {MIN_US} AND {MAX_US} THEN {moment} END"
+    return f"CASE WHEN {plain} THEN TRY_CAST({text} AS TIMESTAMP) ELSE {other} END"
 
 
 def _decimal(kind: SqlType, token: str) -> str:
@@ -248,19 +277,16 @@ def echo(topic: Topic, form: Form, source: str) -> str:
     types = dict(topic.types)
     structure = json.dumps({key: _lenient(form, key, types.get(key)) for key in form.keys})
     parsed = f"SELECT {_passed()}, {_parsed(structure)} AS _f FROM {source}"
-    cut = ", ".join(f"{_field(form, key, types.get(key))} AS {quoted(_raw(key))}" for key in form.keys)
-    values = ", ".join(f"{_echoed(form, name, kind)} AS {quoted(name)}" for name, kind in topic.types)
-    read = f"SELECT *, {values} FROM (SELECT {_passed()}, {cut} FROM ({parsed}))"
+    fields = [f"{_field(form, key, types.get(key))} AS {_raw(key)}" for key in form.keys]
+    fields += [f"NULL::{kind.sql} AS {_raw(name)}" for name, kind in topic.types if name not in form.keys]
+    chains = {name: _echoed(form, name, kind) for name, kind in topic.types}
+    read = _stepped(f"SELECT {_passed()}, {', '.join(fields)} FROM ({parsed})", chains)
     vouched = [f"{_written(form, types)} = _text"]
-    for key in form.keys:
-        if key not in types:
-            raw = quoted(_raw(key))
-            lax = literal(f"^-?[nNiI]|{_EVERY_PAYLOAD}")
-            vouched.append(f"({raw} IS NULL OR NOT regexp_matches({raw}, {lax}) AND {_shallow(raw)})")
-    for name, kind in topic.types:
-        absent = f"{quoted(_raw(name))} IS NULL" if name in form.keys else "true"
-        if _is_judged(form, name, kind):
-            vouched.append(_given(name, kind, absent))
+    lax = literal(f"^-?[nNiI]|{_EVERY_PAYLOAD}")
+    for raw in (_raw(key) for key in form.keys if key not in types):
+        vouched.append(f"({raw} IS NULL OR NOT regexp_matches({raw}, {lax}) AND {_shallow(raw)})")
+    # Without steps the field itself is the value, and what was written of it is all there is to say.
+    vouched += [_given(name, kind, f"{_raw(name)} IS NULL") for name, kind in topic.types if chains[name]]
     return f"SELECT {_passed()}, {_columns(topic)}, coalesce({' AND '.join(vouched)}, false) AS _ok FROM ({read})"
 
 
@@ -280,27 +306,20 @@ def _field(form: Form, key: str, kind: SqlType | None) -> str:
     return f"{value}::VARCHAR" if _lenient(form, key, kind) == "JSON" else value
 
 
-def _is_judged(form: Form, name: str, kind: SqlType) -> bool:
-    """True if the value may be refused though the field was echoed."""
-    return _lenient(form, name, kind) == "JSON" or kind.name.startswith(("date", "timestamp"))
-
-
-def _echoed(form: Form, name: str, kind: SqlType) -> str:
+def _echoed(form: Form, name: str, kind: SqlType) -> list[Step]:
+    """From a field, as it was read leniently, to the value."""
     if name not in form.keys:
-        return f"NULL::{kind.sql}"
-    raw = quoted(_raw(name))
+        return []
     if _lenient(form, name, kind) == "JSON":
-        return _value(kind, raw)
-    if kind.name in _UNITS_US:
-        return _since_epoch(kind, raw)
-    return _moment(kind, raw) if kind.name in ("date", "timestamp") else raw
+        return _chain(kind)
+    return _moment(kind) if kind.name in ("date", "timestamp") else _since_epoch(kind)
 
 
 def _written(form: Form, types: dict[str, SqlType]) -> str:
     """SQL: the object written again. Literal text between two fields is one piece."""
     pieces, text = [], "{"
     for place, key in enumerate(form.keys):
-        kind, raw = types.get(key), quoted(_raw(key))
+        kind, raw = types.get(key), _raw(key)
         quote = '"' if _lenient(form, key, kind) == "VARCHAR" else ""
         before = f'{form.comma if place else ""}"{key}"{form.colon}{quote}'
         if kind is not None and kind.required:

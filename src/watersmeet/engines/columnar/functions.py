@@ -17,7 +17,7 @@ from ...core.sql.expression import Scalar
 from ...core.topic import Topic
 from .columns import Columns, tried
 from .database import run
-from .partials import quoted
+from .partials import finite, quoted
 
 
 def call_functions(columns: Columns, topic: Topic, rows: pa.Table) -> pa.Table:
@@ -37,7 +37,7 @@ def _column(
         called = rows
         for call in item.calls:
             arguments = ", ".join(
-                f"{tried('', sql, topic.columns)} AS {quoted(f'_{i}')}" for i, sql in enumerate(call.arguments)
+                f"{tried(sql, topic.columns)} AS {quoted(f'_{i}')}" for i, sql in enumerate(call.arguments)
             )
             given = run(cursor, f"SELECT {arguments} FROM source") if arguments else pa.table({})
             function = functions[call.name]
@@ -45,7 +45,8 @@ def _column(
             result = _call(function, [column.to_pylist() for column in given.columns], rows.num_rows, declared)
             called = called.append_column(call.placeholder, result)
         cursor.register("called", called)
-        return run(cursor, f"SELECT {tried(kind, item.body, topic.columns)} AS x FROM called").column("x")
+        body = f"SELECT TRY({item.body}) AS _value FROM called"
+        return run(cursor, f"SELECT {finite(kind, '_value')} AS x FROM ({body})").column("x")
 
 
 def _call(function: RowFunction, arguments: list[Sequence[object]], length: int, kind: pa.DataType) -> pa.Array:

@@ -26,7 +26,7 @@ from .columns import Columns, is_column, tried
 from .database import BATCH_ROWS, table
 from .decode_record import MAX_US, MIN_US
 from .merge import islands
-from .partials import key_columns, lift_columns, partial_names, partial_types, quoted, usable
+from .partials import SAFE_DIGITS, decimal_digits, finite, key_columns, lift_columns, partial_types, quoted, usable
 
 _DAY_US = 86_400_000_000
 _RISKY = ("FLOAT", "DOUBLE", "HUGEINT", "UHUGEINT")
@@ -66,66 +66,69 @@ class _Lifting:
     def _statement(self) -> str:
         spec, keys = self._spec, key_columns(self._spec)
         lifts = [*lift_columns(spec, self._types.lifts), "count(*) AS _rows", "sum(_bad)::BIGINT AS _unusable"]
-        source = self._input_rows()
         if spec.pane.kind == "session":
-            return islands(source, keys[2:], lifts, spec.pane.size_us)
-        return f"SELECT {', '.join([*keys, *lifts])} FROM ({source}) GROUP BY {', '.join(keys)}"
+            return islands(self._input_rows(), keys[2:], lifts, spec.pane.size_us)
+        return f"SELECT {', '.join([*keys, *lifts])} FROM ({self._input_rows()}) GROUP BY {', '.join(keys)}"
 
     def _input_rows(self) -> str:
-        """The input rows: key, x{i}, w{i}, the order of first and last, and how many expressions were unusable."""
-        spec, parts, bad = self._spec, [_pane(self._spec.pane)], []
-        for dimension, kind in zip(spec.dimensions, self._types.dimensions, strict=True):
-            value = tried(kind, dimension.expr, self._known)
-            parts.append(f"{value} AS {quoted(dimension.name)}")
-            bad += self._unusable(dimension.expr, kind, value)
-        for i, (each, kind) in enumerate(zip(spec.lifts, self._types.lifts, strict=True)):
-            if each.expr:
-                value = usable(each, kind, tried(kind, each.expr, self._known))
-                parts.append(f"{value} AS x{i}")
-                bad += self._unusable(each.expr, kind, value)
-            if each.where:
-                parts.append(f"coalesce(TRY({each.where}), false) AS w{i}")
-                bad += self._unusable(each.where, "BOOLEAN", f"TRY({each.where})")
-        counted = " + ".join(dict.fromkeys(bad)) or "0"
-        parts += ["event_time", "partition", '"offset"', "_place", f"({counted})::BIGINT AS _bad"]
-        where = f" WHERE coalesce(TRY({spec.where}), false)" if spec.where else ""
-        return f"SELECT {', '.join(parts)} FROM {self._source()}{where}"
+        """The input rows: key, _x{i}, _w{i}, the order of first and last, and how many results were unusable."""
+        spec, conditions = self._spec, [item.where for item in self._spec.lifts if item.where]
+        written = dict.fromkeys(e for e in (*(d.expr for d in spec.dimensions), *(x.expr for x in spec.lifts)) if e)
+        values = {expr: f"_e{i}" for i, expr in enumerate(written)}
+        met = {condition: f"_c{i}" for i, condition in enumerate(dict.fromkeys(conditions))}
+        rows = f"SELECT * FROM {self._source()}" + (f" WHERE TRY({spec.where})" if spec.where else "")
+        tries = [f"{tried(sql, self._known)} AS {name}" for sql, name in (*values.items(), *met.items())]
+        rows = f"SELECT {', '.join(['*', *tries])} FROM ({rows})"
+        inputs, bad, key = [], [_failed(sql, name) for sql, name in met.items()], [_pane(spec.pane)]
+        for i, (dimension, kind) in enumerate(zip(spec.dimensions, self._types.dimensions, strict=True)):
+            inputs.append(f"{finite(kind, values[dimension.expr])} AS _d{i}")
+            key.append(f"_d{i} AS {quoted(dimension.name)}")
+            bad += self._unusable(dimension.expr, kind, f"_d{i}")
+        for i, (item, kind) in enumerate(zip(spec.lifts, self._types.lifts, strict=True)):
+            if item.expr:
+                inputs.append(f"{usable(item, kind, values[item.expr])} AS _x{i}")
+                key.append(f"_x{i}")
+                bad += self._unusable(item.expr, kind, f"_x{i}")
+            if item.where:
+                key.append(f"{met[item.where]} AS _w{i}")
+        rows = f"SELECT {', '.join(['*', *inputs])} FROM ({rows})"
+        key += ["event_time", "partition", '"offset"', "_place", f"({' + '.join(bad) or '0'})::BIGINT AS _bad"]
+        return f"SELECT {', '.join(key)} FROM ({rows})"
 
     def _unusable(self, written: str, kind: str, value: str) -> list[str]:
-        """SQL: 1 where the value is null although the expression as written is not; nothing where that cannot be."""
-        is_wide = kind in _RISKY or kind.startswith("DECIMAL(") and int(kind[8:].split(",")[0]) > 28
-        if is_column(written, self._known) and not is_wide:
-            return []
-        return [f"CASE WHEN ({value}) IS NULL THEN CASE WHEN TRY(({written}) IS NULL) THEN 0 ELSE 1 END ELSE 0 END"]
+        """SQL: 1 where nothing usable came of an expression; nothing to add where that cannot be."""
+        is_safe = is_column(written, self._known) and kind not in _RISKY and decimal_digits(kind) <= SAFE_DIGITS
+        return [] if is_safe else [_failed(written, value)]
 
     def _source(self) -> str:
         explode = self._spec.explode
         if explode is None:
             return "(SELECT *, 0 AS _place FROM used)"
-        others = ", ".join([*(quoted(n) for n in self._known if n.lower() != explode.name.lower()), *self._pane_column()])
+        others = [quoted(name) for name in self._known if name.lower() != explode.name.lower()]
+        others += ["_pane"] if self._spec.pane.kind == "calendar" else []
         taken = f"_list[:{EXPLODE_LIMIT}]"
         return (
-            f"(SELECT {others}, unnest({taken}) AS {quoted(explode.name)}, "
+            f"(SELECT {', '.join(others)}, unnest({taken}) AS {quoted(explode.name)}, "
             f"generate_subscripts({taken}, 1)::INTEGER AS _place FROM (SELECT *, TRY({explode.expr}) AS _list FROM used))"
         )
 
-    def _pane_column(self) -> list[str]:
-        return ["_pane"] if self._spec.pane.kind == "calendar" else []
-
     def _lost(self, rows: pa.Table) -> int:
-        """How many records are left out, in part or in whole, because an expression of the spec itself failed."""
-        spec, failed = self._spec, []
-        if spec.explode is not None:
-            items = f"TRY({spec.explode.expr})"
-            failed += [f"coalesce(len({items}) > {EXPLODE_LIMIT}, false)", _raised(spec.explode.expr)]
-        if not failed and not spec.where:
+        """How often the spec's own condition or list failed, or a list had more elements than are taken."""
+        explode, lost = self._spec.explode, []
+        if explode is not None:
+            more = f"coalesce(len(TRY({explode.expr})) > {EXPLODE_LIMIT}, false)"
+            lost.append(f"SELECT 1 FROM used WHERE {more} OR {_raised(explode.expr)}")
+        if self._spec.where:
+            lost.append(f"SELECT 1 FROM {self._source()} WHERE {_raised(self._spec.where)}")
+        if not lost:
             return 0
-        sql = f"SELECT count(*) AS n FROM used WHERE {' OR '.join(failed)}" if failed else "SELECT 0 AS n"
-        lost = self._columns.database.select(sql, {"used": rows}).column("n")[0].as_py() if failed else 0
-        if spec.where:
-            sql = f"SELECT count(*) AS n FROM {self._source()} WHERE {_raised(spec.where)}"
-            lost += self._columns.database.select(sql, {"used": rows}).column("n")[0].as_py()
-        return int(lost)
+        found = self._columns.database.select(f"SELECT count(*) AS n FROM ({' UNION ALL '.join(lost)})", {"used": rows})
+        return int(found.column("n")[0].as_py())
+
+
+def _failed(written: str, value: str) -> str:
+    """SQL: 1 where ``value`` is null although the expression as written is not."""
+    return f"CASE WHEN {value} IS NULL THEN CASE WHEN TRY(({written}) IS NULL) THEN 0 ELSE 1 END ELSE 0 END"
 
 
 def _raised(written: str) -> str:
@@ -151,10 +154,11 @@ def _calendar_panes(pane: Window, rows: pa.Table) -> pa.Array:
     assert pane.unit is not None
     times: NDArray[np.int64] = rows.column("event_time").cast(pa.int64()).to_numpy()
     starts: set[int] = set()
+    # On its first day the calendar of a western zone has not begun, and a year that is the last has no end.
+    least, greatest = MIN_US + _DAY_US, MAX_US - 366 * _DAY_US
     for day in np.unique(times // _DAY_US).tolist():
-        # On its first day the calendar of a western zone has not begun; nor has a year an end after its last.
-        at, last = (min(max(t, MIN_US + _DAY_US), MAX_US - 366 * _DAY_US) for t in (day * _DAY_US, (day + 1) * _DAY_US - 1))
-        start, end = bounds(pane.unit, pane.zone, at)
+        at, last = max(day * _DAY_US, least), min((day + 1) * _DAY_US - 1, greatest)
+        start, end = bounds(pane.unit, pane.zone, min(at, greatest))
         starts.add(start)
         while end <= last:
             start, end = bounds(pane.unit, pane.zone, end)

@@ -7,13 +7,13 @@ Laws, for every lift and every multiset of rows however it is split:
         count n = 0 · sum s = null, n = 0 · squares hi = lo = null · min, max v = null
         · first, last all null · distinct h = [], cut = false · values v = []
 
-Aggregates never depend on the order in which DuckDB sees rows: sums are of integers, extremes are of total orders, lists
-are sorted. A lift does not read the topic's columns but *input rows*, one a used record (an element, when the view
-explodes), in which `input_columns` has put beside the key of the cell:
+Aggregates never depend on the order in which DuckDB sees rows: sums are of integers, extremes are of total orders,
+lists are sorted. A lift does not read the topic's columns but *input rows* (made in `lift`), one a used record, or an
+element where the view explodes, with the key of the cell and
 
-    x{i}       the value of lift i: null where its expression is null, failed, or gave something unusable, and for a sum
+    _x{i}      the value of lift i: null where its expression is null, failed, or gave something unusable, and for a sum
                the integer that is added (``x * 10**scale``); for a distinct the 64-bit hash of its canonical text
-    w{i}       whether the lift counts the row (only where the lift has a condition)
+    _w{i}      whether the lift counts the row (only where the lift has a condition)
     event_time, partition, offset, _place    the order of first and last; _place is the element's place in its list,
                from 1, and 0 where nothing is exploded
 """
@@ -30,7 +30,8 @@ LIMB = 1 << 94
 """A sum of squares is ``hi * LIMB + lo``. Values are below 10^28, so each limb of a square is below 2^95: a thousand
 million of the greatest fit 38 digits, as they do in a sum."""
 _HALF = 47
-_LIMIT_DIGITS = 28
+SAFE_DIGITS = 28
+"""A value of 10^28 units of its last digit or more is not usable in a sum: so many of them would pass 38 digits."""
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 _WIDE = {"HUGEINT", "UHUGEINT"}
 _FLOATS = {"FLOAT", "DOUBLE"}
@@ -120,11 +121,9 @@ def _merged(lift: Lift, i: int) -> Mapping[str, str]:
             fields = {part: f"p{i}_{part}" for part in PARTIALS[lift.kind]}
             return _extreme(lift, fields, f"p{i}_t IS NOT NULL")
         case "distinct":
-            union = f"list_sort(list_distinct(flatten(list(p{i}_h))))"
-            return {
-                "h": f"{union}[:{lift.size}]",
-                "cut": f"bool_or(p{i}_cut) OR len({union}) > {lift.size}",
-            }
+            union = f"list_distinct(flatten(list(p{i}_h)))"
+            more = f"CASE WHEN sum(len(p{i}_h)) > {lift.size} THEN len({union}) > {lift.size} ELSE false END"
+            return {"h": f"list_sort({union})[:{lift.size}]", "cut": f"bool_or(p{i}_cut) OR {more}"}
     return {"v": f"list_sort(list_distinct(flatten(list(p{i}_v))))"}
 
 
@@ -136,9 +135,9 @@ def _extreme(lift: Lift, fields: Mapping[str, str], condition: str) -> Mapping[s
 
 
 def _lifted(lift: Lift, kind: str, i: int) -> Mapping[str, str]:
-    x = f"x{i}"
-    counted = f" FILTER (WHERE w{i})" if lift.where else ""
-    present = f"{x} IS NOT NULL" + (f" AND w{i}" if lift.where else "")
+    x = f"_x{i}"
+    counted = f" FILTER (WHERE _w{i})" if lift.where else ""
+    present = f"{x} IS NOT NULL" + (f" AND _w{i}" if lift.where else "")
     match lift.kind:
         case "count":
             return {"n": f"count(*){counted}"}
@@ -150,11 +149,11 @@ def _lifted(lift: Lift, kind: str, i: int) -> Mapping[str, str]:
             return {"v": f"{lift.kind}({x}){counted}"}
         case "first" | "last":
             fields = dict(zip(PARTIALS[lift.kind], ("event_time", "partition", '"offset"', "_place", x), strict=True))
-            return _extreme(lift, fields, present if not lift.nulls else (f"w{i}" if lift.where else "true"))
+            return _extreme(lift, fields, present if not lift.nulls else (f"_w{i}" if lift.where else "true"))
         case "distinct":
-            hashes = f"list_sort(list(DISTINCT {x}) FILTER (WHERE {present}))"
+            hashes = f"list(DISTINCT {x}) FILTER (WHERE {present})"
             return {
-                "h": f"coalesce({hashes}[:{lift.size}], []::UBIGINT[])",
+                "h": f"coalesce(list_sort({hashes})[:{lift.size}], []::UBIGINT[])",
                 "cut": f"coalesce(len({hashes}) > {lift.size}, false)",
             }
     return {"v": f"coalesce(list_sort(list(DISTINCT {x}) FILTER (WHERE {present})), []::{kind}[])"}
@@ -170,8 +169,8 @@ def _summed(total: str, lift: Lift, kind: str) -> str:
 
 
 def _squared(kind: str, x: str, counted: str) -> Mapping[str, str]:
-    digits = _digits(kind)
-    if digits <= _LIMIT_DIGITS // 2:  # the whole square fits the low limb
+    digits = decimal_digits(kind)
+    if digits <= SAFE_DIGITS // 2:  # the whole square fits the low limb
         return {
             "hi": f"(sum({x}){counted} * 0)::DECIMAL(38,0)",
             "lo": f"(sum({x} * {x}){counted})::DECIMAL(38,0)",
@@ -185,7 +184,7 @@ def _squared(kind: str, x: str, counted: str) -> Mapping[str, str]:
 
 
 def usable(lift: Lift, kind: str, value: str) -> str:
-    """SQL that turns a value of SQL type ``kind`` into the lift's input ``x{i}``; null where it is not usable."""
+    """SQL that turns a value of SQL type ``kind`` into the lift's input ``_x{i}``; null where it is not usable."""
     if lift.kind == "sum":
         return _quantised(lift, kind, value)
     if lift.kind == "squares":
@@ -196,15 +195,15 @@ def usable(lift: Lift, kind: str, value: str) -> str:
 
 
 def _quantised(lift: Lift, kind: str, value: str) -> str:
-    """What a sum adds: the number, or a double times 10**scale made whole; null from 10^28 units of the last digit on."""
+    """What a sum adds: the number, or a double times 10**scale made whole; null where it is not usable."""
     scale = scale_of(lift, kind)
     if kind in _FLOATS:
         product = f"({value}::DOUBLE * 1e{lift.size})"
         # NaN is greater than every number here, so the comparison refuses it too. The cast rounds half to even.
-        return f"CASE WHEN abs({product}) < 1e{_LIMIT_DIGITS} THEN {product}::HUGEINT END"
-    if _digits(kind) <= _LIMIT_DIGITS:
+        return f"CASE WHEN abs({product}) < 1e{SAFE_DIGITS} THEN {product}::HUGEINT END"
+    if decimal_digits(kind) <= SAFE_DIGITS:
         return value
-    whole = f"1{'0' * (_LIMIT_DIGITS - scale)}" if scale <= _LIMIT_DIGITS else f"0.{'1'.zfill(scale - _LIMIT_DIGITS)}"
+    whole = f"1{'0' * (SAFE_DIGITS - scale)}" if scale <= SAFE_DIGITS else f"0.{'1'.zfill(scale - SAFE_DIGITS)}"
     limit = f"'{whole}'::{f'DECIMAL(38,{scale})' if scale else 'HUGEINT'}"
     return f"CASE WHEN {value} > -{limit} AND {value} < {limit} THEN {value} END"
 
@@ -214,10 +213,10 @@ def _scaled(lift: Lift, kind: str, value: str) -> str:
     scale, added = scale_of(lift, kind), _quantised(lift, kind, value)
     if kind in _FLOATS:
         return added
-    if _digits(kind) + scale > 38:  # the product below would pass 38 digits
+    if decimal_digits(kind) + scale > 38:  # the product below would pass 38 digits
         return f"replace(({added})::VARCHAR, '.', '')::HUGEINT" if scale else f"({added})::HUGEINT"
     whole = f"({added} * 1{'0' * scale})" if scale else f"({added})"
-    return f"{whole}::{'BIGINT' if _digits(kind) <= 9 else 'HUGEINT'}"
+    return f"{whole}::{'BIGINT' if decimal_digits(kind) <= 9 else 'HUGEINT'}"
 
 
 def finite(kind: str, value: str) -> str:
@@ -232,8 +231,10 @@ def canonical(kind: str, value: str) -> str:
     return f"({value})::VARCHAR"
 
 
-def _digits(kind: str) -> int:
-    """How many digits a number of the type may have."""
+def decimal_digits(kind: str) -> int:
+    """How many digits a number of the type may have; 0 for what is no number."""
     if kind.startswith("DECIMAL("):
         return int(kind[len("DECIMAL(") :].split(",")[0])
-    return 39 if kind in _WIDE or kind in _FLOATS else 20 if kind in ("BIGINT", "UBIGINT") else 10
+    if kind in _WIDE or kind in _FLOATS:
+        return 39
+    return 0 if kind not in _INTEGERS else 20 if kind.endswith("BIGINT") else 10

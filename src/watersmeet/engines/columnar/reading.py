@@ -165,7 +165,7 @@ def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Se
         and view.frame.kind != "running"
     )
     point = any(item.op == "=" and item.column in own for item in selection.where)
-    values = {**bound, **seen.values, **asked.values, **(fill or {})}
+    values = {**bound, **seen.values, **end.values, **(fill or {})}
     return Reading(view, types, cells, seen.given, (*where, *seen.panes), end, values, fill is not None, early, point)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
 from ...core.engine import Filter, Order, Selection
+from ...core.errors import RequestError
 from ...core.frontier import Frontier
 from ...core.view import CellSpec, View
 from .decoding import cut, decide, decode
@@ -43,7 +45,8 @@ def answer(
     used = [fate.decoded.row for fate in fates if fate.outcome == "used"]
     newest = max((fate.decoded.row["event_time"] for fate in fates if fate.outcome != "dead"), default=None)
     cells = {spec.fingerprint: lift(spec, [x for found in inputs(spec, used) for x in found]) for spec in view.specs}
-    return rows(view, cells, chosen, upto_us=newest if chosen.upto_us is None else chosen.upto_us, through=through)
+    upto = newest if chosen.upto_us is None else chosen.upto_us
+    return rows(view, cells, replace(chosen, upto_us=upto), through=through)
 
 
 def rows(
@@ -51,11 +54,11 @@ def rows(
     cells: Mapping[str, Cells],
     selection: Selection | None = None,
     *,
-    upto_us: int | None = None,
     through: Sequence[Row] = (),
 ) -> list[Row]:
     """The rows of a view over merged cells, by fingerprint; the arguments are those of `answer`."""
-    out = presented(view, cells, upto_us, through)
+    chosen = selection or Selection()
+    out = presented(view, cells, chosen.upto_us, through)
     out.sort(key=lambda row: _sorting(row, view.key))
     kinds = _measure_types(view)
     for name, item in view.derived:
@@ -70,7 +73,6 @@ def rows(
             row[name] = value
             for mark in item.lags:
                 del row[mark.placeholder]
-    chosen = selection or Selection()
     if chosen.fill:
         out += _empty(view, out, chosen)
     if view.having:
@@ -201,8 +203,8 @@ def _look_back(view: View, ordered: Sequence[Row], values: Sequence[Any], steps:
 def _empty(view: View, found: Sequence[Row], selection: Selection) -> list[Row]:
     """For each key with a row in the range, a row for each window of the range that it lacks."""
     lower, upper = selection.lower_us, selection.upper_us
-    assert lower is not None
-    assert upper is not None
+    if lower is None or upper is None:
+        raise RequestError("fill", expected="a range with both bounds", got="an open range")
     names = [d.name for d in view.by]
     there = {tuple(row[name] for name in view.key) for row in found if lower <= row["window_start"] < upper}
     keys = {key[1:] for key in there} if names else {()}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from ...core.measure import Lift, Measure
@@ -53,6 +54,7 @@ class Types:
     lifts: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def types(spec: CellSpec) -> Types:
     """Bind a view's expressions on no rows."""
     found = types_of(_row_types(spec), [*(d.expr for d in spec.dimensions), *(x.expr or "1" for x in spec.lifts)])
@@ -196,11 +198,9 @@ def _spread(measure: Measure, total: tuple[int, int], squares: int, scale: int) 
 
 def _estimate(lift: Lift, hashes: tuple[int, ...], truncated: bool) -> int:
     """(K − 1)·2⁶⁴ / u, where u is the K-th least hash; half up, and never beyond a bigint."""
-    return (
-        min(int(Fraction((lift.size - 1) * 2**64, hashes[-1]) + Fraction(1, 2)), 2**63 - 1)
-        if truncated
-        else len(hashes)
-    )
+    if not truncated:
+        return len(hashes)
+    return min(int(Fraction((lift.size - 1) * 2**64, hashes[-1]) + Fraction(1, 2)), 2**63 - 1)
 
 
 def _digits(measure: Measure, scale: int) -> int:
@@ -226,9 +226,11 @@ def _usable(lift: Lift, kind: str, value: Any) -> Any:
 
 def _text(expr: str, kind: str) -> str:
     """The expression whose value is hashed; texts that Python has no say in are DuckDB's."""
-    known = kind.startswith("DECIMAL") or kind in ("VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP") or kind.endswith("INT")
-    plus = " + 0" if kind in ("DOUBLE", "FLOAT") else ""  # −0.0 is 0.0
-    return expr if known or kind == "INTEGER" else f"CASE WHEN isfinite({expr}) THEN ({expr}{plus})::VARCHAR END"
+    if kind in ("DOUBLE", "FLOAT"):
+        return f"CASE WHEN isfinite({expr}) THEN (({expr}) + 0)::VARCHAR END"  # −0.0 is 0.0
+    scalar = kind.startswith("DECIMAL(") or (kind.endswith(("INT", "INTEGER")) and "(" not in kind)
+    known = scalar or kind in ("VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP")
+    return expr if known and not kind.endswith("[]") else f"({expr})::VARCHAR"
 
 
 def _canonical(value: Any) -> str:

@@ -1,4 +1,6 @@
-"""Aggregates, by what they do to values that must not be added up.
+"""Functions of DuckDB's dialect: their names, which of them depend on when they are asked, and what aggregates do.
+
+An aggregate is one of three kinds, by what it does to values that must not be added up:
 
     COUNT       looks at how many there are, not at what they say
     SELECTION   gives back some of the values: the greatest, the last, the list of them
@@ -14,9 +16,18 @@ from typing import Literal
 
 from sqlglot import exp
 
-from .expression import function_name
-
 Kind = Literal["count", "selection", "total"]
+# fmt: off
+NONDETERMINISTIC = frozenset([
+    "now", "today", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp",
+    "current_localtime", "current_localtimestamp", "get_current_time", "get_current_timestamp",
+    "transaction_timestamp", "random", "rand", "setseed", "uuid", "gen_random_uuid", "uuidv4", "uuidv7", "nextval",
+    "currval", "setval", "txid_current", "current_transaction_id", "current_connection_id", "current_query",
+    "current_query_id", "pg_backend_pid", "current_setting", "getenv", "getvariable", "version", "current_user",
+    "session_user", "user", "current_role", "current_schema", "current_schemas", "current_catalog",
+    "current_database", "in_search_path", "which_secret", "stats", "vector_type", "error", "sleep_ms", "write_log"
+])
+# fmt: on
 _COUNTS = (
     exp.Count,
     exp.CountIf,
@@ -73,6 +84,22 @@ _OF_LISTS = frozenset(
         *("list_reduce", "array_reduce", "reduce", "array_sum", "list_inner_product"),
     ]
 )
+
+
+def function_name(node: exp.Expr) -> str:
+    """The lower-case SQL name of a function node; empty for anything else."""
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).lower()
+    return node.sql_name().lower() if isinstance(node, exp.Func) else ""
+
+
+def depends_on_when(node: exp.Expr) -> bool:
+    """True for a function of the clock, of chance, or of whoever asks."""
+    name = function_name(node)
+    # With one argument it is the distance to today.
+    return name in NONDETERMINISTIC or (
+        name == "age" and isinstance(node, exp.Anonymous) and len(node.expressions) == 1
+    )
 
 
 def kind_of(node: exp.Expr) -> Kind | None:
