@@ -82,7 +82,7 @@ def test_rows_that_vanish_are_deleted(node: Node) -> None:
 def test_final_tables_hold_only_final_rows(node: Node) -> None:
     table = wm.Table("final_table", of=shop.sales, when="final")
     node.parts.clock.sleep(7200)
-    draw = random.Random(1)  # noqa: S311
+    draw = random.Random(1)
     later = shop.NOON_MS + 900_000
     more(node, [shop.order(900 + n, draw, product=p, at=later) for n, p in enumerate(["tea", "coffee", "cocoa"])])
     node.publisher.publish(table)

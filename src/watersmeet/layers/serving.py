@@ -35,6 +35,7 @@ from watersmeet.core.state import State
 from watersmeet.core.view import CellSpec, View
 
 MAX_ROWS = 1_000_000
+_Bounds = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +186,8 @@ class Serving:
         if isinstance(of, View):
             rows = self._rows(of, selection, request, errors)
         else:
-            rows = self._engine.select(
-                self._query(of, request, errors, as_of_us), selection, key=tuple(of.key), time=of.time
-            )
+            found = self._query(of, (lower, upper), request, errors, as_of_us)
+            rows = self._engine.select(found, selection, key=tuple(of.key), time=of.time)
         table = pa.table(rows)
         more = table.num_rows > limit
         if more and request.limit is None:
@@ -228,13 +228,22 @@ class Serving:
         errors.update(found.errors)
         return found.rows
 
-    def _query(self, query: Query, request: Request, errors: dict[str, float], as_of_us: int) -> Records:
+    def _query(
+        self, query: Query, bounds: _Bounds, request: Request, errors: dict[str, float], as_of_us: int
+    ) -> Records:
+        """Rows of a query that are right within ``bounds`` of its time; outside they may be there or not."""
         tables: dict[str, Records] = {}
         for alias, of in query.inputs.items():
+            shift = query.shifts[alias]
+            lower_us, upper_us = (None, None) if shift is None else shift.apply(*bounds)
+            selection = Selection(lower_us, upper_us)
             if isinstance(of, View):
-                tables[alias] = self._rows(of, Selection(), request, errors)
-            else:
-                tables[alias] = self._query(of, request, errors, as_of_us)
+                tables[alias] = self._rows(of, selection, request, errors)
+                continue
+            rows = self._query(of, (lower_us, upper_us), request, errors, as_of_us)
+            if (lower_us, upper_us) != (None, None):
+                rows = self._engine.select(rows, selection, key=tuple(of.key), time=of.time)
+            tables[alias] = rows
         return self._engine.query(query.sql, tables, as_of_us=as_of_us)
 
     # -- receipts --------------------------------------------------------------------------------------------------

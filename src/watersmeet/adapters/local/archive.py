@@ -81,10 +81,7 @@ class LocalArchive:
             if not final.exists():
                 _clear(directory)
                 self._write(directory, topic, epoch, records)
-        stored = self._read(topic, epoch.number)
-        if stored is None:
-            raise damaged(final, "the epoch that was written", "none")
-        there = stored.epoch
+        there = self._known(topic, epoch.number).epoch
         if (there.lower, there.upper, there.slices) != (epoch.lower, epoch.upper, epoch.slices):
             raise ConflictError(
                 f"epoch {epoch.number} of topic {topic}",

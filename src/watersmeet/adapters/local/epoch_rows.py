@@ -10,7 +10,7 @@ are sorted within a part already, and reading merges only across partitions, a f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from watersmeet.core.record import Records
 
 from .epoch import Stored
 from .log import LOGGED
-from .part import ARCHIVED, GROUP_RECORDS, Integers, Part, PartWriter, damaged, open_part
+from .part import ARCHIVED, GROUP_RECORDS, Integers, Part, PartReader, PartWriter, damaged, open_part
 
 _CHUNK_BYTES = 256 << 20
 _FURTHEST = 2**63 - 1
@@ -101,14 +101,8 @@ def read_chunks(directory: Path, stored: Stored, limit: int) -> Iterator[pa.Tabl
     with ExitStack() as stack:
         readers = [stack.enter_context(open_part(directory, part)) for part in stored.parts]
         for upper in _bounds(stored.epoch, limit):
-            below = [(reader, upper[reader.part.partition]) for reader in readers]
-            if size(lower, upper) <= limit:
-                rows = [ARCHIVED.empty_table(), *(reader.take(end, limit) for reader, end in below)]
-                yield from _some(_by_slice(pa.concat_tables(rows)))
-            else:
-                for reader, end in below:
-                    while (rows_ := reader.take(end, limit)).num_rows:
-                        yield rows_
+            ends = [(reader, upper[reader.part.partition]) for reader in readers]
+            yield from _merged(ends, limit) if size(lower, upper) <= limit else _one_by_one(ends, limit)
             lower = upper
 
 
@@ -128,6 +122,23 @@ def verify_part(directory: Path, stored: Stored, part: Part) -> None:
             last, records = int(offsets[-1]), records + len(offsets)
     if records != part.records:
         raise damaged(directory / part.file, f"{part.records} records", str(records))
+
+
+def _merged(ends: Sequence[tuple[PartReader, int]], limit: int) -> Iterator[pa.Table]:
+    """The rows up to the end of some slices, sorted by slice; none if there are none."""
+    rows = pa.concat_tables([ARCHIVED.empty_table(), *(reader.take(end, limit) for reader, end in ends)])
+    slices = rows["slice"].to_numpy()
+    if (np.diff(slices) < 0).any():
+        rows = rows.combine_chunks().take(np.argsort(slices, kind="stable"))
+    if rows.num_rows:
+        yield rows
+
+
+def _one_by_one(ends: Sequence[tuple[PartReader, int]], limit: int) -> Iterator[pa.Table]:
+    """The rows of one long slice, partition after partition."""
+    for reader, end in ends:
+        while (rows := reader.take(end, limit)).num_rows:
+            yield rows
 
 
 def _bounds(epoch: Sealed, limit: int) -> Iterator[Frontier]:
@@ -163,16 +174,3 @@ def _runs(table: pa.Table) -> Iterator[tuple[int, pa.Table, Integers]]:
     for begin, end in zip([0, *ends], [*ends, len(partitions)], strict=True):
         if begin < end:
             yield int(partitions[begin]), table.slice(begin, end - begin), offsets[begin:end]
-
-
-def _by_slice(table: pa.Table) -> pa.Table:
-    """Sort rows by slice; those of one slice keep their order."""
-    slices = table["slice"].to_numpy()
-    if (np.diff(slices) >= 0).all():
-        return table
-    return table.combine_chunks().take(np.argsort(slices, kind="stable"))
-
-
-def _some(table: pa.Table) -> Iterator[pa.Table]:
-    if table.num_rows:
-        yield table

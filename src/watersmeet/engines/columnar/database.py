@@ -1,9 +1,10 @@
 """The engine's DuckDB: in memory, locked down, shared by all threads of a process.
 
-Nothing is ever stored in it; each call works on chunks that it brings along. No statement can reach a file, the network,
-an extension, a Python variable or a setting: declared SQL runs here.
+The law of every chunk: what an engine computes of it depends on the chunk alone. Nothing outlives a call but cells that
+are held for reading. No statement can reach a file, the network, an extension, a Python variable or a setting: declared
+SQL runs here.
 
-One optimiser is off: DuckDB takes a subexpression that occurs twice out of the TRY that guards it, so that an expression
+One optimiser is off: DuckDB takes a subexpression that occurs twice out of the TRY that guards it, so an expression
 whose failure should be a null would stop a chunk.
 
 Planning a wide statement takes some 20 ms, running it over ten records 1 ms. So a statement that comes back chunk after
@@ -43,7 +44,7 @@ class Database:
     """
 
     def __init__(self, threads: int | None = None, memory: str | None = None) -> None:
-        config = {
+        config: dict[str, str | bool | int | float | list[str]] = {
             "enable_external_access": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
@@ -73,7 +74,7 @@ class Database:
             cursor.close()
 
     def select(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """The result of a SELECT over ``tables``, planned once a statement and thread. For statements that come back."""
+        """The result of a SELECT over ``tables``, for statements that come back: planned once."""
         key = (sql, tuple((name, found.schema) for name, found in tables.items()))
         with self._lock:
             waiting = self._idle.get(key)

@@ -4,9 +4,9 @@ The order is (slice, partition, offset). A record is a **duplicate** iff a kept 
 
     arrival − (greatest arrival of the kept records with this id so far) ≤ horizon
 
-A kept record is one that is no duplicate: used or filtered, never dead. ``known`` speaks for all slices before the
-chunk, so a record never meets itself there. **Filtered** is what is no duplicate and an exclusion of the topic holds;
-everything else is **used**.
+A kept record is one that is no duplicate: used or filtered, never dead. ``known`` speaks for what came before the
+chunk, so a record never meets itself there. **Filtered** is what is no duplicate and is held by an exclusion of the
+topic; everything else is **used**.
 
 A *conflict* is a duplicate whose payload differs from that of the kept record it repeats. It is counted where that record
 stands in the same chunk; of records in earlier chunks only ids are known, so there it is not.
@@ -142,9 +142,7 @@ def _duplicates(ids: _Ids, known: Known, horizon_us: int) -> tuple[Mask, Mask]:
     return duplicate, conflict
 
 
-def _one_by_one(
-    ids: _Ids, members: Places, seen: int, horizon_us: int, duplicate: Mask, conflict: Mask
-) -> None:
+def _one_by_one(ids: _Ids, members: Places, seen: int, horizon_us: int, duplicate: Mask, conflict: Mask) -> None:
     """Decide the copies of one id after the first, which is decided; ``seen`` counts it in if it was kept."""
     content = None if duplicate[members[0]] else ids.content[members[0]]
     for each in members[1:]:

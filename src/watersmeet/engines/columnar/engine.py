@@ -68,9 +68,7 @@ class ColumnarEngine:
         """See `watersmeet.core.engine.Engine.hold`."""
         return ColumnarHeld(self._columns, spec)
 
-    def query(
-        self, sql: str, tables: Mapping[str, Records], *, as_of_us: int, limit: int | None = None
-    ) -> pa.Table:
+    def query(self, sql: str, tables: Mapping[str, Records], *, as_of_us: int, limit: int | None = None) -> pa.Table:
         """See `watersmeet.core.engine.Engine.query`."""
         return self._queries.run(sql, tables, as_of_us=as_of_us, limit=limit)
 
