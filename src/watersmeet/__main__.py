@@ -1,4 +1,4 @@
-"""The command ``watersmeet``: the root help and the version come from a file, everything else is loaded when asked for."""
+"""The command ``watersmeet``: the root help comes from a file, everything else is loaded when asked for."""
 
 from __future__ import annotations
 

@@ -160,10 +160,14 @@ def test_slices_must_lead_from_bound_to_bound(archive: Archive, epoch: Sealed) -
     assert list(archive.epochs(TOPIC)) == []
 
 
-@pytest.mark.parametrize("name", ["offset", "value", "headers"])
+@pytest.mark.parametrize("name", ["partition", "offset", "arrival", "headers"])
 def test_a_chunk_that_is_not_logged_is_refused(archive: Archive, name: str) -> None:
     table = logged(PLACES)
-    for wrong in (table.drop([name]), table.set_column(0, name, pa.array([{"a": 1}] * len(PLACES)))):
+    at = table.column_names.index(name)
+    odd = [pa.array([{"a": 1}] * len(PLACES))]
+    if name != "headers":
+        odd.append(pa.nulls(len(PLACES), pa.int64()))
+    for wrong in (table.drop([name]), *(table.set_column(at, name, column) for column in odd)):
         with pytest.raises(RequestError):
             archive.append(TOPIC, EPOCH, [wrong])
     assert list(archive.epochs(TOPIC)) == []

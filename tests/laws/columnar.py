@@ -47,7 +47,7 @@ def plain(rows: Records) -> list[dict[str, Any]]:
 
 def _value(value: Any) -> Any:
     if isinstance(value, datetime):
-        return (value.replace(tzinfo=None) - datetime(1970, 1, 1)) // timedelta(microseconds=1)  # noqa: DTZ001 - UTC
+        return (value.replace(tzinfo=None) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
     if isinstance(value, list):
         return tuple(_value(item) for item in value)
     if isinstance(value, dict):

@@ -246,6 +246,18 @@ def test_where_nobody_reads_cells_slices_retire_with_the_kept_ids() -> None:
     assert done.epochs[0].owner == "b0"
 
 
+def test_slices_wait_until_the_version_in_force_has_decided_their_epoch() -> None:
+    """What another topic version decided is kept beside; it owns nothing yet."""
+    m = replace(manifest.declare(of_epochs(1), 2, [A], 9), topic_version="v1")
+    waiting = manifest.publish(m, replace(published(m, 0, A), topic_version="v2"))
+    assert cover(waiting, A).missing == ()
+    assert len(waiting.slices) == 2, "their ids are still the only ones of v1"
+    assert (waiting.epochs[0].owner, [o.topic_version for o in waiting.epochs[0].others]) == ("", ["v2"])
+    decided = manifest.publish(waiting, published(waiting, 0, owner="mine"))
+    assert not decided.slices
+    assert decided.epochs[0].owner == "mine"
+
+
 def test_slices_wait_for_a_fingerprint_that_is_declared_but_not_covered() -> None:
     m = of_epochs(1)
     m = manifest.declare(m, 2, [A, B, "new"], 9)

@@ -8,6 +8,7 @@ import pytest
 
 import watersmeet as wm
 from tests.faults import shop
+from watersmeet.core.declarations import collect
 from watersmeet.core.errors import UnavailableError
 from watersmeet.layers import ingest
 from watersmeet.layers.alerts import Alerts, Notice
@@ -24,7 +25,7 @@ BUSY = wm.Alert("busy", of=wm.View("seen", topic=shop.orders, dimensions=["produ
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     node = shop.open_node(tmp_path, shop.clock())
-    object.__setattr__(node.app, "declarations", shop.collect([BUSY.of, BUSY]))
+    object.__setattr__(node.app, "declarations", collect([BUSY.of, BUSY]))
     node.apply()
     return node
 

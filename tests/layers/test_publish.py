@@ -33,8 +33,9 @@ def more(node: Node, payloads: list[bytes]) -> None:
 def published(node: Node, name: str) -> list[dict[str, object]]:
     """What a reader that knows nothing of us finds."""
     folder = node.parts.settings.directory / "tables"
-    found = duckdb.sql(f"select * from read_parquet('{folder}/**/*.parquet', union_by_name=true)").to_arrow_table()
-    rows: list[dict[str, object]] = found.to_pylist()
+    with duckdb.connect() as db:
+        found = db.sql(f"select * from read_parquet('{folder}/**/*.parquet', union_by_name=true)")
+        rows: list[dict[str, object]] = pa.table(found).to_pylist()
     return rows
 
 

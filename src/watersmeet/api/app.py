@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
@@ -16,6 +17,7 @@ from . import metrics, problems, routes
 from .guard import Guard
 from .keys import Keys
 
+log = logging.getLogger(__name__)
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -89,7 +91,8 @@ def _checks(node: Node) -> dict[str, bool]:
     def attempt(name: str, look: Callable[[], bool]) -> None:
         try:
             out[name] = look()
-        except Exception:
+        except Exception as error:
+            log.warning("not ready: %s: %s", name, error)
             out[name] = False
 
     topics = list(node.declarations().topics)

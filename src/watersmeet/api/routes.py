@@ -43,9 +43,12 @@ class Mend(BaseModel):
 def router(node: Node, guard: Guard) -> APIRouter:
     """All routes of one node."""
     api = APIRouter(prefix="/v1")
-    _read_routes(api, node, guard)
+    types = Types(node)
+    _view_routes(api, node, guard, types)
+    _row_routes(api, node, guard, types)
     _ingest_routes(api, node, guard)
-    _operate_routes(api, node, guard)
+    _status_routes(api, node, guard)
+    _letter_routes(api, node, guard)
     return api
 
 
@@ -64,8 +67,8 @@ class Types:
         return self._known[1][name]
 
 
-def _read_routes(api: APIRouter, node: Node, guard: Guard) -> None:
-    types, needs = Types(node), [Depends(guard.needs("read"))]
+def _view_routes(api: APIRouter, node: Node, guard: Guard, types: Types) -> None:
+    needs = [Depends(guard.needs("read"))]
 
     @api.get("/views", dependencies=needs)
     def views() -> dict[str, object]:
@@ -89,6 +92,10 @@ def _read_routes(api: APIRouter, node: Node, guard: Guard) -> None:
             "lineage": {"views": sorted({v.root.name for v in _views(readable)}), "topics": sorted(topics)},
             "topics": [asdict(t) for t in status.topics if t.name in topics],
         }
+
+
+def _row_routes(api: APIRouter, node: Node, guard: Guard, types: Types) -> None:
+    needs = [Depends(guard.needs("read"))]
 
     @api.get(
         "/views/{name}/rows", dependencies=needs, responses={200: {"content": {m: {} for m in rows.MEDIA.values()}}}
@@ -198,8 +205,8 @@ def _payloads(body: bytes, media: str) -> list[bytes]:
     return values
 
 
-def _operate_routes(api: APIRouter, node: Node, guard: Guard) -> None:
-    reads, operates = [Depends(guard.needs("read"))], [Depends(guard.needs("operate"))]
+def _status_routes(api: APIRouter, node: Node, guard: Guard) -> None:
+    reads = [Depends(guard.needs("read"))]
 
     @api.get("/status", dependencies=reads)
     def status() -> dict[str, object]:
@@ -229,6 +236,10 @@ def _operate_routes(api: APIRouter, node: Node, guard: Guard) -> None:
         """What is applied, and what of the files is not."""
         applied = node.applied()
         return {"declaration": applied.number, "pending": list(node.status().pending), "plan": node.plan().as_dict()}
+
+
+def _letter_routes(api: APIRouter, node: Node, guard: Guard) -> None:
+    operates = [Depends(guard.needs("operate"))]
 
     @api.get("/topics/{topic}/dead-letters", dependencies=operates)
     def letters(

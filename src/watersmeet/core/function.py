@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from .errors import DeclarationError
 from .schema import SqlType, parse
 from .site import caller, check_column
+from .sql.function import is_builtin
 
 Column = Sequence[object]
 RowCall = Callable[..., Column]  # type: ignore[explicit-any]  # any number of columns
@@ -52,9 +53,9 @@ def function(*, version: int, returns: str) -> Callable[[RowCall], RowFunction]:
         returns: SQL type of one result, such as ``"decimal(5,4)"``.
 
     >>> @function(version=1, returns="integer")
-    ... def length(content):
+    ... def letters(content):
     ...     return [None if text is None else len(text) for text in content]
-    >>> length(["abc", None])
+    >>> letters(["abc", None])
     [3, None]
     """
     where = caller()
@@ -69,6 +70,14 @@ def function(*, version: int, returns: str) -> Callable[[RowCall], RowFunction]:
 
     def declare(call: RowCall) -> RowFunction:
         check_column("function", call.__name__, where)
+        if is_builtin(call.__name__):
+            raise DeclarationError(
+                f"function {call.__name__}",
+                expected="a name that SQL does not use itself",
+                got=call.__name__,
+                remedy="rename it, or the SQL function would be called in its place",
+                where=where,
+            )
         try:
             source = inspect.getsource(call)
         except OSError:  # typed into an interactive session: the compiled body stands in for the text

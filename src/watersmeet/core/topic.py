@@ -92,42 +92,7 @@ class Topic:
         where = self.where_declared
         check_name("topic", self.name, where)
         types = dict(self.types)
-        for role, column in (("event_time", self.event_time), ("id", self.id), ("key", self.key)):
-            if column is not None and column not in types:
-                raise DeclarationError(
-                    f"{role} of topic {self.name}",
-                    expected="a column of the schema",
-                    got=repr(column),
-                    remedy=suggest(column, types),
-                    where=where,
-                )
-        if self.event_time is not None and not (
-            types[self.event_time].name.startswith("timestamp") and types[self.event_time].required
-        ):
-            raise DeclarationError(
-                f"event_time of topic {self.name}",
-                expected="a timestamp column that is not null",
-                got=f"{self.event_time!r}, {self.schema[self.event_time]}",
-                remedy="declare it 'timestamp not null' or 'timestamp_ms not null'",
-                where=where,
-            )
-        for role, column in (("id", self.id), ("key", self.key)):
-            if column is not None and (types[column].many or not types[column].required):
-                raise DeclarationError(
-                    f"{role} of topic {self.name}",
-                    expected="a single column that is not null",
-                    got=f"{column!r}, {self.schema[column]}",
-                    remedy="declare the column 'not null', or choose another",
-                    where=where,
-                )
-        if "event_time" in types and self.event_time != "event_time":
-            raise DeclarationError(
-                f"topic {self.name}",
-                expected="a column called event_time to be the event time",
-                got=f"event_time={self.event_time!r}",
-                remedy='write event_time="event_time", or rename the column',
-                where=where,
-            )
+        self._check_roles(types, where)
         if not 1 <= self.partitions <= 4096:
             raise DeclarationError(
                 f"partitions of topic {self.name}",
@@ -167,6 +132,45 @@ class Topic:
                     where=where,
                 )
         _ = self.computed, self.checks, self.horizon_us
+
+    def _check_roles(self, types: Mapping[str, SqlType], where: str) -> None:
+        """Refuse an event time, id or key that the schema cannot give."""
+        for role, column in (("event_time", self.event_time), ("id", self.id), ("key", self.key)):
+            if column is not None and column not in types:
+                raise DeclarationError(
+                    f"{role} of topic {self.name}",
+                    expected="a column of the schema",
+                    got=repr(column),
+                    remedy=suggest(column, types),
+                    where=where,
+                )
+        if self.event_time is not None and not (
+            types[self.event_time].name.startswith("timestamp") and types[self.event_time].required
+        ):
+            raise DeclarationError(
+                f"event_time of topic {self.name}",
+                expected="a timestamp column that is not null",
+                got=f"{self.event_time!r}, {self.schema[self.event_time]}",
+                remedy="declare it 'timestamp not null' or 'timestamp_ms not null'",
+                where=where,
+            )
+        for role, column in (("id", self.id), ("key", self.key)):
+            if column is not None and (types[column].many or not types[column].required):
+                raise DeclarationError(
+                    f"{role} of topic {self.name}",
+                    expected="a single column that is not null",
+                    got=f"{column!r}, {self.schema[column]}",
+                    remedy="declare the column 'not null', or choose another",
+                    where=where,
+                )
+        if "event_time" in types and self.event_time != "event_time":
+            raise DeclarationError(
+                f"topic {self.name}",
+                expected="a column called event_time to be the event time",
+                got=f"event_time={self.event_time!r}",
+                remedy='write event_time="event_time", or rename the column',
+                where=where,
+            )
 
     @cached_property
     def types(self) -> tuple[tuple[str, SqlType], ...]:

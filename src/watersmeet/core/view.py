@@ -349,35 +349,7 @@ class View:
         """
         frame = _frame(window, every)
         where = caller()
-        if not composes(frame, self.root.frame):
-            raise DeclarationError(
-                f"{self.name}.at({frame})",
-                expected=f"a window composed of the panes of {self.root.name} ({self.root.frame})",
-                got=str(frame),
-                remedy=f"take a multiple of {text(self.root.frame.pane_us)}"
-                if self.root.frame.pane_us
-                else "declare a view with that window",
-                where=where,
-            )
-        names = [d.name for d in self.root.by]
-        extra = list(through.columns[2:]) if through else []
-        if through is not None and (through.frame.kind != "all" or not {d.name for d in through.by} <= set(names)):
-            raise DeclarationError(
-                f"through of {self.name}.at",
-                expected=f"an all-time view keyed by some of {', '.join(names) or 'no dimensions'}",
-                got=f"{through.name}, {through.frame}, by {', '.join(d.name for d in through.by) or 'nothing'}",
-                remedy="declare a view of the facts with window=None and only these dimensions",
-                where=where,
-            )
-        for column in [by] if isinstance(by, str) else by or ():
-            if isinstance(by, str) or column not in names + extra:
-                raise DeclarationError(
-                    f"by of {self.name}.at",
-                    expected="a list of dimensions of the view",
-                    got=repr(column),
-                    remedy=f"write by=[{by!r}]" if isinstance(by, str) else suggest(column, names + extra),
-                    where=where,
-                )
+        self._check_reading(frame, by, through, where)
         keep = self.dimensions if by is None else tuple(by)
         label = ".".join(
             filter(
@@ -409,6 +381,38 @@ class View:
             through=through,
             where_declared=where,
         )
+
+    def _check_reading(self, frame: Window, by: Sequence[str] | None, through: View | None, where: str) -> None:
+        """Refuse a reading that could not equal a view declared so."""
+        if not composes(frame, self.root.frame):
+            raise DeclarationError(
+                f"{self.name}.at({frame})",
+                expected=f"a window composed of the panes of {self.root.name} ({self.root.frame})",
+                got=str(frame),
+                remedy=f"take a multiple of {text(self.root.frame.pane_us)}"
+                if self.root.frame.pane_us
+                else "declare a view with that window",
+                where=where,
+            )
+        names = [d.name for d in self.root.by]
+        extra = list(through.columns[2:]) if through else []
+        if through is not None and (through.frame.kind != "all" or not {d.name for d in through.by} <= set(names)):
+            raise DeclarationError(
+                f"through of {self.name}.at",
+                expected=f"an all-time view keyed by some of {', '.join(names) or 'no dimensions'}",
+                got=f"{through.name}, {through.frame}, by {', '.join(d.name for d in through.by) or 'nothing'}",
+                remedy="declare a view of the facts with window=None and only these dimensions",
+                where=where,
+            )
+        for column in [by] if isinstance(by, str) else by or ():
+            if isinstance(by, str) or column not in names + extra:
+                raise DeclarationError(
+                    f"by of {self.name}.at",
+                    expected="a list of dimensions of the view",
+                    got=repr(column),
+                    remedy=f"write by=[{by!r}]" if isinstance(by, str) else suggest(column, names + extra),
+                    where=where,
+                )
 
 
 def _meaning(lift: Lift) -> tuple[str, str, str, int, bool]:

@@ -82,31 +82,35 @@ class Alerts:
             return []
         key = [k for k in alert.of.key if k not in ("window_start", alert.of.time)]
         rows = self._latest(alert, pa.table(answer.rows), key)
-        now_us, sent = self._clock.now_us(), []
         known = {k: json.loads(v.data) for k, v in self._state.scan("alerts", f"{alert.name}/").items()}
-        holding: set[str] = set()
+        looked: dict[str, tuple[Mapping[str, str], bool, Mapping[str, str]]] = {}
         for row in rows:
             labels = {k: str(row[k]) for k in key}
-            slot = f"{alert.name}/{_digest(labels)}"
-            if row["_holds"]:
-                holding.add(slot)
-            before = known.get(slot, {"state": "ok", "since": now_us, "labels": labels})
-            after, status = _next(before, bool(row["_holds"]), now_us, alert)
-            if status:
-                row_text = {k: str(v) for k, v in row.items() if k != "_holds"}
-                sent += self._send(alert, status, labels, after["since"], row_text)
-            if after != before or slot not in known:
-                self._store(slot, after)
-        for slot, before in known.items():
-            if (
-                slot not in holding
-                and before["state"] != "ok"
-                and slot not in {f"{alert.name}/{_digest({k: str(r[k]) for k in key})}" for r in rows}
-            ):
-                after, status = _next(before, False, now_us, alert)
-                if status:
-                    sent += self._send(alert, status, before["labels"], after["since"], {})
-                self._store(slot, after)
+            shown = {k: str(v) for k, v in row.items() if k != "_holds"}
+            looked[f"{alert.name}/{_digest(labels)}"] = (labels, bool(row["_holds"]), shown)
+        for slot, before in known.items():  # a row that is gone does not hold any more
+            looked.setdefault(slot, (before["labels"], False, {}))
+        sent: list[Notice] = []
+        for slot, (values, holds, text) in looked.items():
+            sent += self._step(alert, slot, known.get(slot), values, holds, text)
+        return sent
+
+    def _step(
+        self,
+        alert: Alert,
+        slot: str,
+        before: Mapping[str, object] | None,
+        labels: Mapping[str, str],
+        holds: bool,
+        shown: Mapping[str, str],
+    ) -> list[Notice]:
+        """Move one value's state on by one look."""
+        now_us = self._clock.now_us()
+        old = before or {"state": "ok", "since": now_us, "labels": labels}
+        after, status = _next(old, holds, now_us, alert)
+        sent = self._send(alert, status, labels, int(str(after["since"])), shown) if status else []
+        if after != old:
+            self._store(slot, after)
         return sent
 
     def _latest(self, alert: Alert, rows: pa.Table, key: list[str]) -> list[dict[str, object]]:

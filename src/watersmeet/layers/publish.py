@@ -119,7 +119,9 @@ class Publisher:
             changed, upserts, deletes = changed + 1, upserts + len(different), deletes + len(gone)
             value = None if shape.scope is None else _scope_value(part, shape.scope, scope)
             failpoint.hit("publish.write.before")
-            sink.write(shape, value, part.take(pa.array(different, pa.int64())), _key_table(gone, shape, rows.schema), sequence)
+            sink.write(
+                shape, value, part.take(pa.array(different, pa.int64())), _key_table(gone, shape, rows.schema), sequence
+            )
             failpoint.hit("publish.write.after")
             self._state.put("tables", key, json.dumps(new).encode() if new else None)
             failpoint.hit("publish.state.after")

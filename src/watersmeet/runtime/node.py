@@ -1,7 +1,8 @@
 """A node: the layers of one app running in one process, as threads, until they are stopped.
 
 Roles: ``ingest`` (sources), ``speed``, ``batch``, ``serve`` (answers, tables, alerts). Processes with different
-roles share nothing but the stores. What a process runs are the *applied* declarations; it looks again whenever the state changes.
+roles share nothing but the stores. What a process runs are the *applied* declarations; it looks again whenever the
+state changes.
 
 Stopping drains: no new records are pulled, what is unread is absorbed (within ``drain_seconds``), then every thread
 ends after the step at hand. Being killed instead costs nothing but that time.

@@ -1,8 +1,8 @@
 """Examples, run for real and then tortured.
 
-Each example runs on embedded stores in a temporary directory. First as it is written. Then again and again with the same
-records disturbed in ways that must not matter: permuted, repeated (where the topic has an id), delayed, split into other
-slices, the frontier between batch and speed moved, the process restarted. The same rows must come out every time.
+Each example runs on embedded stores in a temporary directory. First as it is written. Then again and again with the
+same records disturbed in ways that must not matter: permuted, repeated (where the topic has an id), delayed, split into
+other slices, the frontier between batch and speed moved, the process restarted. The same rows must come out every time.
 
 What may matter is left alone: records of one id stay in order, since the first one counts, and so do records of one
 event time, since ``first`` and ``last`` break ties by position.

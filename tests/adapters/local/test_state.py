@@ -229,21 +229,6 @@ def test_a_full_disk_refuses_a_change_whole_and_heals(tmp_path: Path) -> None:
         assert contents(state, listed(m)).keys() == listed(m)
 
 
-def test_a_writer_elsewhere_holds_up_changes_and_not_reads(tmp_path: Path) -> None:
-    with opened(tmp_path, busy_seconds=0.01) as state:
-        m = begin(state)
-        with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as other:
-            other.execute("begin immediate")
-            with pytest.raises(UnavailableError, match="SQLITE_BUSY"):
-                state.change(TOPIC, lambda m: lease(m, "two"))
-            with pytest.raises(UnavailableError, match="SQLITE_BUSY"):
-                state.put("keys", "k", b"")
-            assert state.manifest(TOPIC) == m
-            assert state.scan("keys") == {}
-            other.execute("rollback")
-        assert state.change(TOPIC, lambda m: lease(m, "two")) == lease(m, "two")
-
-
 def everything(directory: Path) -> dict[str, object]:
     """All that a state can be asked, each answered or refused as damaged."""
     found: dict[str, object] = {}
@@ -372,50 +357,6 @@ def test_a_flipped_bit_of_a_blob_names_it(tmp_path: Path) -> None:
         assert contents(state, [("dead", "a")]).keys() == {("dead", "a")}
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "delete from entries where rowid=(select max(rowid) from entries)",
-        "update entries set died=2",
-        "update entries set kind='gap' where kind='slice'",
-        "update head set body=cast(replace(body, 'one', 'two') as blob)",
-        "update head set version=version-1",
-        "delete from head",
-        "delete from history where version>3",
-        "update history set at_us=at_us+1",
-    ],
-)
-def test_rows_that_were_tampered_with_are_noticed(tmp_path: Path, statement: str) -> None:
-    with opened(tmp_path) as state:
-        begin(state)
-        absorb(state, "a")
-    with closing(sqlite3.connect(tmp_path / NAME)) as other:
-        other.execute(statement)
-        other.commit()
-    with opened(tmp_path) as state:
-        with pytest.raises(CorruptError):
-            state.manifest(TOPIC)
-        with pytest.raises(CorruptError):
-            state.change(TOPIC, lambda m: lease(m, "x"))
-
-
-def test_a_value_that_was_lost_is_not_one_that_never_was(tmp_path: Path) -> None:
-    with opened(tmp_path) as state:
-        state.put("keys", "a", b"1")
-        state.put("keys", "b", b"2")
-    with closing(sqlite3.connect(tmp_path / NAME)) as other:
-        other.execute("delete from facts where key='a'")
-        other.commit()
-    with opened(tmp_path) as state:
-        for question in (
-            lambda: state.get("keys", "a"),
-            lambda: state.scan("keys"),
-            lambda: state.put("keys", "a", b"1", expected=0),
-        ):
-            with pytest.raises(CorruptError, match="values of keys"):
-                question()
-
-
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     with opened(tmp_path / "new") as state:
         begin(state)
@@ -423,14 +364,6 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert set(modes) == {NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}.lock", f"{NAME}.made"}
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
-
-
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").touch()
-    (tmp_path / NAME).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UnavailableError):
-        opened(tmp_path)
-    assert (tmp_path / "elsewhere").read_bytes() == b""
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
@@ -476,15 +409,6 @@ def test_a_blob_that_sqlite_cannot_hold_is_refused(tmp_path: Path, monkeypatch: 
             state.change(TOPIC, lambda m: commit(m, slice_(m, "a")), [Blob("ids", "a", chunk(1, 1000))])
         assert caught.value.kind == "too_large"
         assert state.manifest(TOPIC) == m
-
-
-def test_time_never_goes_back_between_versions(tmp_path: Path) -> None:
-    with opened(tmp_path, ManualClock(9_000_000)) as ahead, opened(tmp_path, ManualClock(1_000_000)) as behind:
-        begin(ahead)
-        m = absorb(behind, "a")
-        assert ahead.manifest(TOPIC, 9_000_000) == m
-        with pytest.raises(WatersmeetError):
-            behind.change(TOPIC, lambda m: commit(m, slice_(m, "a")), blobs(m, "a", 1))
 
 
 def test_space_of_swept_blobs_is_given_back(tmp_path: Path, clock: ManualClock) -> None:

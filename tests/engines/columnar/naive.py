@@ -81,12 +81,29 @@ def hold(spec: CellSpec, records: Sequence[Record], pieces: int = 1) -> Columnar
     return held
 
 
+class World:
+    """Holders of all cells that readings of a view need, filled with records that ``pieces`` owners brought."""
+
+    def __init__(self, view: View, records: Sequence[Record], pieces: int = 1) -> None:
+        self.view = view
+        self.held = hold(view.cells, records, pieces)
+        self.tops = {name: hold(spec, records, pieces) for name, spec in view.tops}
+        self.records = records
+
+    def answer(self, selection: Selection, view: View | None = None, owners: frozenset[str] | None = None) -> Rows:
+        """What the view answers, or another reading of its cells."""
+        of = view or self.view
+        through = read(of.through, self.records, Selection()).rows if of.through else None
+        return self.held.rows(of, selection, owners=owners, tops=self.tops, through=through)
+
+    def rows(self, view: View | None = None, **selection: Any) -> list[dict[str, Any]]:
+        """The rows of an answer."""
+        return dicts(self.answer(Selection(**selection), view))
+
+
 def read(view: View, records: Sequence[Record], selection: Selection, pieces: int = 1) -> Rows:
     """What a view answers over records."""
-    held = hold(view.cells, records, pieces)
-    tops = {name: hold(spec, records, pieces) for name, spec in view.tops}
-    through = read(view.through, records, Selection()).rows if view.through else None
-    return held.rows(view, selection, tops=tops, through=through)
+    return World(view, records, pieces).answer(selection)
 
 
 def dicts(rows: Rows) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from watersmeet.engines.columnar.partials import LIMB, partial_names
 pytestmark = pytest.mark.unit
 
 DECODER = Decoder(COLUMNS)
-EPOCH = datetime(1970, 1, 1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 Row = dict[str, Any]
 EVENTS = topic(
     {

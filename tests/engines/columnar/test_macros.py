@@ -39,7 +39,9 @@ def fraction(value: Value) -> Fraction:
 def numbers(limit: int) -> st.SearchStrategy[Value]:
     """Of every size: a width is drawn first, so that small and huge values are alike in number."""
     widths = st.integers(0, len(str(limit)))
-    wholes = widths.flatmap(lambda width: st.integers(-(10**width), 10**width)).map(lambda n: max(-limit, min(limit, n)))
+    wholes = widths.flatmap(lambda width: st.integers(-(10**width), 10**width)).map(
+        lambda n: max(-limit, min(limit, n))
+    )
     return st.tuples(wholes, st.sampled_from([0, 1, 4, 9, 18]))
 
 
@@ -122,4 +124,6 @@ def test_ratios_nest() -> None:
 
 def test_arguments_may_be_aggregates_and_window_functions() -> None:
     assert ask("ratio(sum(i), count(i), 2) FROM range(4) t(i)") == Decimal("1.50")
-    assert ask("max(v) FROM (SELECT ratio(i - lag(i) OVER (ORDER BY i), 3, 2) AS v FROM range(4) t(i))") == Decimal("0.33")
+    assert ask("max(v) FROM (SELECT ratio(i - lag(i) OVER (ORDER BY i), 3, 2) AS v FROM range(4) t(i))") == Decimal(
+        "0.33"
+    )

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import watersmeet as wm
-from tests.engines.columnar.naive import MINUTE, at, dicts, read, us
+from tests.engines.columnar.naive import MINUTE, World, at, dicts, read, us
 from watersmeet.core.engine import Filter, Order, Selection
 from watersmeet.core.errors import RequestError
 from watersmeet.core.view import View
@@ -25,7 +25,14 @@ pytestmark = pytest.mark.unit
 Row = dict[str, Any]
 TOPIC = wm.Topic(
     "t",
-    schema={"k": "integer", "user": "varchar", "x": "decimal(9,3)", "y": "bigint", "d": "double", "at_ms": "timestamp_ms"},
+    schema={
+        "k": "integer",
+        "user": "varchar",
+        "x": "decimal(9,3)",
+        "y": "bigint",
+        "d": "double",
+        "at_ms": "timestamp_ms",
+    },
 )
 LAGS = {
     "change": "ratio(60 * (m - lag(m) over w), date_diff('minute', lag(window_start) over w, window_start), 4)",
@@ -115,7 +122,7 @@ def ranked(values: list[Any], limit: int) -> list[Row] | None:
 
 
 @given(RECORDS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_each_measure_is_what_its_definition_says(found: list[Row]) -> None:
     measures = {
         "n": wm.count(),
@@ -140,7 +147,9 @@ def test_each_measure_is_what_its_definition_says(found: list[Row]) -> None:
     for record in found:
         groups[at(record["event_time"] // (5 * MINUTE) * 5 * MINUTE), record["k"]].append(record)
     shown = rows(view(wm.tumbling("5m"), measures=measures), found, pieces=3)
-    assert [(row["window_start"], row["k"]) for row in shown] == sorted(groups, key=lambda g: (g[0], g[1] is None, g[1]))
+    assert [(row["window_start"], row["k"]) for row in shown] == sorted(
+        groups, key=lambda g: (g[0], g[1] is None, g[1])
+    )
     for row in shown:
         group = groups[row["window_start"], row["k"]]
         x, y, d, user = ([r[c] for r in group if r[c] is not None] for c in ("x", "y", "d", "user"))
@@ -153,7 +162,10 @@ def test_each_measure_is_what_its_definition_says(found: list[Row]) -> None:
             "n": len(group),
             "n_where": len([v for v in y if v > 0]),
             "sum_x": sum(x) if x else None,
-            "sum_y": next(iter([sum(p)] if (p := [r["y"] for r in group if r["y"] is not None and (r["x"] or 0) > 0]) else []), None),
+            "sum_y": next(
+                iter([sum(p)] if (p := [r["y"] for r in group if r["y"] is not None and (r["x"] or 0) > 0]) else []),
+                None,
+            ),
             "sum_d": half_away(sum(quantised(d), Fraction(0)), 9) if d else None,
             "mean_x": mean(x, 7),
             "mean_y": mean(y, 0),
@@ -175,7 +187,10 @@ def record(minute: float, **more: Any) -> Row:
 
 
 def test_over_nothing_a_measure_is_null_and_a_count_is_nought() -> None:
-    [row] = rows(view(None, lookback=None, measures={**MEASURES, "s": wm.sum("y"), "e": wm.distinct("y", exact=True)}), [record(0)])
+    [row] = rows(
+        view(None, lookback=None, measures={**MEASURES, "s": wm.sum("y"), "e": wm.distinct("y", exact=True)}),
+        [record(0)],
+    )
     assert {name: row[name] for name in ("m", "s", "late", "spread", "favourites")} == dict.fromkeys(
         ("m", "s", "late", "spread", "favourites")
     )
@@ -229,21 +244,29 @@ def test_a_derived_column_that_fails_or_is_not_finite_is_null() -> None:
 def test_a_lag_finds_the_row_before_if_it_starts_within_the_lookback() -> None:
     # windows of 5m   0 . . . 20 . 30        lookback 20m: 20 sees 0, 30 sees 20; 55 sees nothing
     found = [record(m, y=m) for m in (0, 20, 30, 55)]
-    lagged = view(wm.tumbling("5m"), measures={"y": wm.last("y")}, derive={"before": "lag(y) over w", "two": "lag(y, 2) over w"})
-    assert [(row["before"], row["two"]) for row in rows(lagged, found)] == [(None, None), (0, None), (20, None), (None, None)]
+    lagged = view(
+        wm.tumbling("5m"), measures={"y": wm.last("y")}, derive={"before": "lag(y) over w", "two": "lag(y, 2) over w"}
+    )
+    assert [(row["before"], row["two"]) for row in rows(lagged, found)] == [
+        (None, None),
+        (0, None),
+        (20, None),
+        (None, None),
+    ]
 
 
 # Laws of reading
 
 
 @given(WINDOWS, RECORDS, TIMES, TIMES, st.booleans())
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_a_read_of_a_range_is_what_it_is_in_a_read_of_everything(
     window: Window, found: list[Row], lower: int, upper: int, having: bool
 ) -> None:
     lagged = view(window, derive=LAGS, having="n > 1 or change is null" if having else None)
     newest = max((r["event_time"] for r in found), default=None)
-    everything = rows(lagged, found, upto_us=newest)
+    world = World(lagged, found, 2)
+    everything = world.rows(upto_us=newest)
     for bounds in ((lower, upper), (lower, None), (None, upper)):
         low, high = (None if bound is None else at(bound) for bound in bounds)
         wanted = [
@@ -251,47 +274,46 @@ def test_a_read_of_a_range_is_what_it_is_in_a_read_of_everything(
             for row in everything
             if (low is None or row["window_start"] >= low) and (high is None or row["window_start"] < high)
         ]
-        assert rows(lagged, found, lower_us=bounds[0], upper_us=bounds[1], upto_us=newest) == wanted
+        assert world.rows(lower_us=bounds[0], upper_us=bounds[1], upto_us=newest) == wanted
 
 
 @given(WINDOWS, RECORDS, st.integers(0, 30))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_where_and_limit_choose_among_the_rows_and_change_none(window: Window, found: list[Row], limit: int) -> None:
-    lagged = view(window, derive=LAGS)
-    everything = rows(lagged, found)
+    world = World(view(window, derive=LAGS), found, 2)
+    everything = world.rows()
     most = sorted(everything, key=lambda row: -row["n"])
-    assert rows(lagged, found, where=(Filter("n", ">", 1),)) == [row for row in everything if row["n"] > 1]
-    assert rows(lagged, found, where=(Filter("k", "=", 1),)) == [row for row in everything if row["k"] == 1]
-    assert rows(lagged, found, where=(Filter("k", "is_null"), Filter("share", ">=", "0.5"))) == [
+    assert world.rows(where=(Filter("n", ">", 1),)) == [row for row in everything if row["n"] > 1]
+    assert world.rows(where=(Filter("k", "=", 1),)) == [row for row in everything if row["k"] == 1]
+    assert world.rows(where=(Filter("k", "is_null"), Filter("share", ">=", "0.5"))) == [
         row for row in everything if row["k"] is None and row["share"] >= Decimal("0.5")
     ]
-    assert rows(lagged, found, order=(Order("n", True),), limit=limit) == most[:limit]
+    assert world.rows(order=(Order("n", True),), limit=limit) == most[:limit]
     ones = [row for row in most if row["k"] == 1]
-    assert rows(lagged, found, where=(Filter("k", "=", 1),), order=(Order("n", True),), limit=limit) == ones[:limit]
+    assert world.rows(where=(Filter("k", "=", 1),), order=(Order("n", True),), limit=limit) == ones[:limit]
 
 
 @given(WINDOWS, RECORDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_pages_put_together_are_the_whole(window: Window, found: list[Row]) -> None:
-    lagged = view(window, derive=LAGS)
+    world = World(view(window, derive=LAGS), found, 2)
     pages: list[Row] = []
     while True:
-        after = tuple(pages[-1][column] for column in lagged.key) if pages else ()
-        page = rows(lagged, found, after=after, limit=3)
+        after = tuple(pages[-1][column] for column in world.view.key) if pages else ()
+        page = world.rows(after=after, limit=3)
         pages += page
         if len(page) < 3:
             break
-    assert pages == rows(lagged, found)
+    assert pages == world.rows()
 
 
 @given(RECORDS, st.sampled_from([("k",), ()]))
-@settings(max_examples=40)
+@settings(max_examples=12)
 def test_another_reading_of_the_same_cells_is_the_view_declared_so(found: list[Row], by: tuple[str, ...]) -> None:
-    panes = view(wm.tumbling("1m"), dimensions=["k", "user"], derive=LAGS)
+    panes = World(view(wm.tumbling("1m"), dimensions=["k", "user"], derive=LAGS), found, 2)
     for window in (wm.tumbling("5m"), wm.hopping("6m", "2m"), wm.running("3m"), None):
-        read_so = panes.at(window, by=by)
         declared = view(window, dimensions=by, derive=LAGS if window else {"share": LAGS["share"]})
-        assert rows(read_so, found) == rows(declared, found)
+        assert panes.rows(panes.view.at(window, by=by)) == rows(declared, found)
 
 
 # Fill
@@ -321,7 +343,10 @@ def test_fill_gives_empty_windows_of_the_range_a_row() -> None:
 def test_fill_without_dimensions_fills_even_nothing() -> None:
     counted = view(wm.hopping("4m", "2m"), dimensions=[])
     shown = rows(counted, [], lower_us=MINUTE, upper_us=6 * MINUTE, fill=True)
-    assert [(us(r["window_start"]) // MINUTE, us(r["window_end"]) // MINUTE, r["n"]) for r in shown] == [(2, 6, 0), (4, 8, 0)]
+    assert [(us(r["window_start"]) // MINUTE, us(r["window_end"]) // MINUTE, r["n"]) for r in shown] == [
+        (2, 6, 0),
+        (4, 8, 0),
+    ]
 
 
 def test_a_filled_row_is_a_row_to_having_and_to_where() -> None:

@@ -27,7 +27,14 @@ def records(axis: str, room: str | None = "r", step: int = MINUTE) -> list[dict[
 
 
 def view(window: Window | None, **more: Any) -> View:
-    return View("v", topic=TOPIC, dimensions=["room"], window=window, measures={"n": wm.count(), "u": wm.distinct("user")}, **more)
+    return View(
+        "v",
+        topic=TOPIC,
+        dimensions=["room"],
+        window=window,
+        measures={"n": wm.count(), "u": wm.distinct("user")},
+        **more,
+    )
 
 
 def shown(view: View, found: list[dict[str, Any]], *columns: str, **selection: Any) -> list[tuple[Any, ...]]:
@@ -139,7 +146,9 @@ def test_a_running_read_of_a_range_sums_what_is_before_it() -> None:
     #          [6 ────── 12)          asked for
     # ab.ac.b        d
     found = records("ab.ac.b........d")
-    rows = shown(view(wm.running("2m")), found, "n", "u", lower_us=6 * MINUTE, upper_us=12 * MINUTE, upto_us=15 * MINUTE)
+    rows = shown(
+        view(wm.running("2m")), found, "n", "u", lower_us=6 * MINUTE, upper_us=12 * MINUTE, upto_us=15 * MINUTE
+    )
     assert rows == [(6, 8, 5, 3), (8, 10, 5, 3), (10, 12, 5, 3)]
 
 
@@ -181,7 +190,10 @@ def test_days_make_months_and_years_of_the_same_zone() -> None:
     days = view(wm.calendar("day", "America/New_York"))
     month, year = (days.at(wm.calendar(unit, "America/New_York")) for unit in ("month", "year"))
     assert [row["n"] for row in dicts(read(month, found, Selection()))] == [1, 1]  # December in New York, and February
-    assert [(row["window_start"].year, row["n"]) for row in dicts(read(year, found, Selection()))] == [(1969, 1), (1970, 1)]
+    assert [(row["window_start"].year, row["n"]) for row in dicts(read(year, found, Selection()))] == [
+        (1969, 1),
+        (1970, 1),
+    ]
 
 
 def test_through_regroups_by_the_columns_of_an_all_time_view() -> None:
@@ -193,7 +205,9 @@ def test_through_regroups_by_the_columns_of_an_all_time_view() -> None:
 
 
 def test_what_through_does_not_know_is_under_null() -> None:
-    kinds = View("kinds", topic=TOPIC, dimensions=["room"], window=None, measures={"kind": wm.min("user")}, where="room = 'r'")
+    kinds = View(
+        "kinds", topic=TOPIC, dimensions=["room"], window=None, measures={"kind": wm.min("user")}, where="room = 'r'"
+    )
     found = records("abc") + records("bc", "s")
     by_kind = view(wm.tumbling("5m")).at("5m", by=["kind"], through=kinds)
     assert shown(by_kind, found, "kind", "n") == [(0, 5, "a", 3), (0, 5, None, 2)]

@@ -159,6 +159,9 @@ def _logged(topic: str, chunk: Records) -> pa.Table:
         table = table.select(LOGGED.names).cast(LOGGED)
     except (KeyError, ValueError, pa.ArrowNotImplementedError) as error:
         raise RequestError(f"records of topic {topic}", expected="a LOGGED chunk", got=str(error)) from error
+    for name in ("partition", "offset", "arrival"):
+        if table[name].null_count:
+            raise RequestError(f"records of topic {topic}", expected=f"each with its {name}", got="one without")
     return table
 
 

@@ -49,6 +49,7 @@ sentiment_now = wm.Query(
     key=["movie_id"],
     sql="""
     select movie_id, title, review_count, avg_sentiment, positive_count, negative_count, neutral_count,
-           case when avg_sentiment >= 0.05 then 'positive' when avg_sentiment <= -0.05 then 'negative' else 'neutral' end as label
+           case when avg_sentiment >= 0.05 then 'positive'
+                when avg_sentiment <= -0.05 then 'negative' else 'neutral' end as label
     from opinion left join films using (movie_id)""",
 )

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 Kind = Literal["count", "selection", "total"]
 # fmt: off
@@ -91,6 +93,15 @@ def function_name(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower()
     return node.sql_name().lower() if isinstance(node, exp.Func) else ""
+
+
+def is_builtin(name: str) -> bool:
+    """True if a call of ``name`` means something else than a function that somebody declares."""
+    try:
+        call = sqlglot.parse_one(f"select {name}(x)", read="duckdb").expressions[0]
+    except SqlglotError:
+        return True
+    return not isinstance(call, exp.Anonymous)
 
 
 def depends_on_when(node: exp.Expr) -> bool:

@@ -8,11 +8,11 @@ A kept record is one that is no duplicate: used or filtered, never dead. ``known
 chunk, so a record never meets itself there. **Filtered** is what is no duplicate and is held by an exclusion of the
 topic; everything else is **used**.
 
-A *conflict* is a duplicate whose payload differs from that of the kept record it repeats. It is counted where that record
-stands in the same chunk; of records in earlier chunks only ids are known, so there it is not.
+A *conflict* is a duplicate whose payload differs from that of the kept record it repeats. It is counted where that
+record stands in the same chunk; of records in earlier chunks only ids are known, so there it is not.
 
-Ids that occur once, or whose copies all lie within the horizon of the first, are decided for the whole chunk at once; the
-rest one after the other.
+Ids that occur once, or whose copies all lie within the horizon of the first, are decided for the whole chunk at once;
+the rest one after the other.
 """
 
 from __future__ import annotations
@@ -58,13 +58,16 @@ def decide(columns: Columns, topic: Topic, rows: Records, known: Known) -> Decid
         kept = _kept(decoded, ids, ~duplicate)
     filtered = excluded & ~duplicate
     used = ~(duplicate | filtered)
-    partition = decoded.column("partition").to_numpy()
-    counts = [np.bincount(partition[mask], minlength=1) for mask in (used, duplicate, filtered, conflict)]
     newest = _newest(decoded)
+    partition = decoded.column("partition").to_numpy()
+    width = max(newest, default=0) + 1
+    used_of, copies_of, filtered_of, conflicts_of = (
+        np.bincount(partition[mask], minlength=width).tolist() for mask in (used, duplicate, filtered, conflict)
+    )
     return Decided(
         decoded if used.all() else decoded.filter(pa.array(used)),
         kept,
-        {p: tuple(int(n[p]) if p < len(n) else 0 for n in counts) for p in newest},
+        {p: (used_of[p], copies_of[p], filtered_of[p], conflicts_of[p]) for p in newest},
         newest,
     )
 

@@ -1,7 +1,7 @@
 """Decode: LOGGED to DECODED and DEAD.
 
-Every record is in exactly one of the two, in the order in which it came; the counts are checked. A chunk goes through up
-to three readings (`decode_json`: echo, tokens; `decode_record`: alone), each of which takes the rows that the one
+Every record is in exactly one of the two, in the order in which it came; the counts are checked. A chunk goes through
+up to three readings (`decode_json`: echo, tokens; `decode_record`: alone), each of which takes the rows that the one
 before it would not vouch for. What comes out is the same whichever reading a row took, so chunking changes nothing.
 
 Then a row is judged: event time within arrival + skew (``invalid_timestamp``), the topic's checks in the order declared
@@ -233,11 +233,9 @@ def _letters(topic: Topic, judged: pa.Table, verdicts: np.ndarray, source: pa.Ta
     out = {}
     for place, row in zip(bad.tolist(), rows, strict=True):
         if verdicts[place] == _LATE:
-            ahead = times[place].as_py() - arrived[row].as_py()
-            out[row] = Letter(
-                "invalid_timestamp",
-                f"{topic.event_time}: {ahead / 1e6:g} s after its arrival; at most {duration(topic.skew_us)} is allowed",
-            )
+            ahead = (times[place].as_py() - arrived[row].as_py()) / 1e6
+            allowed = f"at most {duration(topic.skew_us)} is allowed"
+            out[row] = Letter("invalid_timestamp", f"{topic.event_time}: {ahead:g} s after its arrival; {allowed}")
         else:
             reason, condition = topic.checks[int(verdicts[place]) - _CHECKED]
             out[row] = Letter(reason, f"not true: {condition.text}")

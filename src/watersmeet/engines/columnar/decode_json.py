@@ -8,11 +8,11 @@ pass through a double. Two ways round it:
              Read the fields leniently, *write* the object again in that form and compare with the payload. If the texts
              are equal nothing can have been lenient: the payload is the compact JSON of exactly these values.
     tokens   Read each field as a JSON token and judge by the token's text. Laxities of the parser that leave no trace
-             in a token (trailing commas, NaN in a field nobody reads, digits beyond a double's) are found by one regular
-             expression over the payload, which may refuse too much, never too little.
+             in a token (trailing commas, NaN in a field nobody reads, digits beyond a double's) are found by one
+             regular expression over the payload, which may refuse too much, never too little.
 
-The echo costs about half of the tokens. It holds for payloads without escapes in plain strings and with numbers in their
-shortest form, which is how most producers write most records.
+The echo costs less than half of the tokens. It holds for payloads with no escapes but JSON's shortest ones and with
+numbers in their shortest form, which is how most producers write most records.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SEPARATORS = ((",", ":"), (", ", ": "))
 _MAX_UNKNOWN = 64
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,62}")
 _EVERY_PAYLOAD = r",\s*[}\]]|[:,\[]\s*-?(?:[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)\s*[,}\]]"
-# A literal of at least 16 digits may not survive a double (so many before the point, so many after it), nor may one that
-# is too small for it.
+# A literal of at least 16 digits (so many before the point, so many after it) may not survive a double, nor one that is
+# too small for it.
 _LONG_NUMBERS = r"|\.[0-9]{13}|[0-9]{4}\.[0-9]{9}|[0-9]{8}\.[0-9]{5}|[0-9]{12}\.[0-9]|[0-9]{16}[eE]|[eE]-[0-9]{3}"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
 _ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"
@@ -100,9 +100,9 @@ def _raw(name: str) -> str:
 
 
 def _stepped(source: str, chains: Mapping[str, Sequence[Step]]) -> str:
-    """SELECT from ``source`` every raw field with its column, made by its steps, each in a SELECT around the one before.
+    """SELECT what ``source`` has and each column, made of its raw field by steps, each in a SELECT of its own.
 
-    In one expression, what is used twice would be computed twice.
+    Within one expression, what is used twice would be computed twice.
     """
     before = {name: _raw(name) for name in chains}
     for turn in range(max(map(len, chains.values()), default=0)):
@@ -283,8 +283,8 @@ def echo(topic: Topic, form: Form, source: str) -> str:
     read = _stepped(f"SELECT {_passed()}, {', '.join(fields)} FROM ({parsed})", chains)
     vouched = [f"{_written(form, types)} = _text"]
     lax = literal(f"^-?[nNiI]|{_EVERY_PAYLOAD}")
-    for raw in (_raw(key) for key in form.keys if key not in types):
-        vouched.append(f"({raw} IS NULL OR NOT regexp_matches({raw}, {lax}) AND {_shallow(raw)})")
+    unread = [_raw(key) for key in form.keys if key not in types]
+    vouched += [f"({raw} IS NULL OR NOT regexp_matches({raw}, {lax}) AND {_shallow(raw)})" for raw in unread]
     # Without steps the field itself is the value, and what was written of it is all there is to say.
     vouched += [_given(name, kind, f"{_raw(name)} IS NULL") for name, kind in topic.types if chains[name]]
     return f"SELECT {_passed()}, {_columns(topic)}, coalesce({' AND '.join(vouched)}, false) AS _ok FROM ({read})"

@@ -1,6 +1,6 @@
 """One payload, read alone: what it is, or exactly why it is dead.
 
-Only records that the columnar reading could not vouch for come here. What this module accepts and refuses *is* the rule;
+Only records that no columnar reading would vouch for come here. What this module accepts and refuses *is* the rule;
 `decode_json` accepts a part of it, faster. One reason a record, the first that holds, in this order (the order of
 ``spec/engagement.md`` §2.4 with its first and third step split up):
 
@@ -14,8 +14,8 @@ Only records that the columnar reading could not vouch for come here. What this 
                           arrival + skew
     7  the topic's own checks, in the order declared
 
-Of a key that occurs twice the first counts. A number's digits are taken from its text: nothing passes through a double on
-the way to a decimal.
+Of a key that occurs twice the first counts. A number's digits are taken from its text: nothing passes through a double
+on the way to a decimal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from math import isfinite
 
@@ -42,7 +42,7 @@ _TIME = re.compile(TIME, re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT = Context(prec=2000)
 _INTEGERS = {"integer": 31, "bigint": 63}
 _UNITS_US = {"timestamp_ms": 1_000, "timestamp_s": 1_000_000}
@@ -243,7 +243,7 @@ def _instant(text: str) -> int:
         raise _NoTimeError(f"{text!r} is not a time")
     year, month, day, hour, minute = (int(match[i]) for i in range(1, 6))
     try:
-        moment = datetime(year, month, day, hour, minute, int(match[6] or 0), tzinfo=timezone.utc)
+        moment = datetime(year, month, day, hour, minute, int(match[6] or 0), tzinfo=UTC)
     except ValueError as error:
         raise _NoTimeError(f"{text!r}: {error}") from None
     micros = int((match[7] or "").ljust(6, "0")[:6])

@@ -1,8 +1,8 @@
 """The ids that a topic remembers: 128-bit digests with the greatest kept arrival of each, sorted in tiers.
 
-Invariant: within a tier ids ascend by (hi, lo); no id is in two tiers. New ids make a tier of their own; the last two are
-joined while the younger is as long as the older, so there are few tiers, and an id is moved about log n times in its
-life. An id takes 24 bytes.
+Invariant: within a tier ids ascend by (hi, lo); no id is in two tiers. New ids make a tier of their own; the last two
+are joined while the younger is as long as the older, so there are few tiers, and an id is moved about log n times in
+its life. An id takes 24 bytes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def tier(hi: Words, lo: Words, arrival: Times) -> Tier:
 
 
 def _words(records: pa.Table, name: str) -> Words:
-    return records.column(name).to_numpy().astype(np.uint64, copy=False)
+    words: Words = records.column(name).to_numpy().astype(np.uint64, copy=False)
+    return words
 
 
 class TieredIds:

@@ -107,10 +107,9 @@ class _Lifting:
         others = [quoted(name) for name in self._known if name.lower() != explode.name.lower()]
         others += ["_pane"] if self._spec.pane.kind == "calendar" else []
         taken = f"_list[:{EXPLODE_LIMIT}]"
-        return (
-            f"(SELECT {', '.join(others)}, unnest({taken}) AS {quoted(explode.name)}, "
-            f"generate_subscripts({taken}, 1)::INTEGER AS _place FROM (SELECT *, TRY({explode.expr}) AS _list FROM used))"
-        )
+        elements = f"unnest({taken}) AS {quoted(explode.name)}, generate_subscripts({taken}, 1)::INTEGER AS _place"
+        lists = f"SELECT *, TRY({explode.expr}) AS _list FROM used"
+        return f"(SELECT {', '.join(others)}, {elements} FROM ({lists}))"
 
     def _lost(self, rows: pa.Table) -> int:
         """How often the spec's own condition or list failed, or a list had more elements than are taken."""

@@ -33,7 +33,7 @@ def merge(database: Database, spec: CellSpec, cells: Sequence[Records]) -> pa.Ta
 
 
 def islands(source: str, dimensions: Sequence[str], aggregates: Sequence[str], gap_us: int) -> str:
-    """SQL: fragments of ``source`` (pane, pane_end, dimensions, …) with those of one key nearer than the gap joined."""
+    """SQL: the fragments of ``source`` (pane, pane_end, dimensions, …), of one key those nearer than the gap joined."""
     key = f"PARTITION BY {', '.join(dimensions)} " if dimensions else ""
     before = f"max(pane_end) OVER ({key}ORDER BY pane, pane_end ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
     begins = f"SELECT *, {before} AS _before FROM ({source})"

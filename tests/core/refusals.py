@@ -1,0 +1,22 @@
+"""Wrong declarations, and what their errors must say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from watersmeet.core.errors import DeclarationError
+
+
+def refusal(declare: Callable[[], object]) -> DeclarationError:
+    """The error of a wrong declaration: it says which thing, what it must be, what came, what to do, and where."""
+    with pytest.raises(DeclarationError) as caught:
+        declare()
+    error = caught.value
+    code = declare.__code__
+    file, _, line = error.where.rpartition(":")
+    assert file == code.co_filename
+    assert int(line) in {number for *_, number in code.co_lines()}
+    assert [name for name in ("subject", "expected", "got", "remedy") if not getattr(error, name)] == []
+    return error
