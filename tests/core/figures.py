@@ -25,8 +25,6 @@ def learning() -> Declarations:
     """A true backlog, rates, and sessions that outlive a window."""
     ids = dict.fromkeys(["assignment_id", "user_id", "student_id"], "varchar")
     assessment = events("assessment", **ids)
-    video = events("video", video_id="varchar", user_id="varchar", watch_duration_seconds="integer")
-    notification = events("notification", notification_id="varchar", notification_type="varchar", user_id="varchar")
     flow = wm.View(
         "grading_flow",
         topic=assessment,
@@ -65,6 +63,20 @@ def learning() -> Declarations:
         select window_end - interval '5 minutes' as window_start, assignment_id, submissions, pending_grading
         from backlog left join flow using (window_end, assignment_id)""",
     )
+    engagement, lifecycle = watching()
+    kept = [
+        wm.Table(v.name, of=v, every="30s", freeze="7d", columns=["*", "published_at as processed_at"])
+        for v in (queue, engagement, lifecycle)
+    ]
+    late = wm.Alert("late_grading", of=queue, when="pending_grading > 100", for_="10m", notify=["log"])
+    letters = wm.Table("dead_events", of=assessment, dead=True, to="json")
+    return collect([flow, work, queue, engagement, lifecycle, *kept, late, letters])
+
+
+def watching() -> tuple[wm.View, wm.View]:
+    """Who watches which video, and what becomes of a notification."""
+    video = events("video", video_id="varchar", user_id="varchar", watch_duration_seconds="integer")
+    notification = events("notification", notification_id="varchar", notification_type="varchar", user_id="varchar")
     engagement = wm.View(
         "video_engagement",
         topic=video,
@@ -87,13 +99,7 @@ def learning() -> Declarations:
         dimensions=["notification_id", "notification_type"],
         measures={"sent_count": wm.count(), "sent_time": wm.min("event_time", where="event_type = 'SENT'")},
     )
-    kept = [
-        wm.Table(v.name, of=v, every="30s", freeze="7d", columns=["*", "published_at as processed_at"])
-        for v in (queue, engagement, lifecycle)
-    ]
-    late = wm.Alert("late_grading", of=queue, when="pending_grading > 100", for_="10m", notify=["log"])
-    letters = wm.Table("dead_events", of=video, dead=True, to="json")
-    return collect([flow, work, queue, engagement, lifecycle, *kept, late, letters])
+    return engagement, lifecycle
 
 
 def engagement() -> Declarations:

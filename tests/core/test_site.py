@@ -19,14 +19,6 @@ pytestmark = pytest.mark.unit
 TOPIC = wm.Topic("clicks", {"page": "varchar not null", "at": "timestamp not null"}, event_time="at")
 
 
-def line() -> int:
-    """The line that calls this."""
-    frame = inspect.currentframe()
-    assert frame is not None
-    assert frame.f_back is not None
-    return frame.f_back.f_lineno
-
-
 def place(offset: int = 0) -> str:
     frame = inspect.currentframe()
     assert frame is not None

@@ -56,7 +56,7 @@ def create(node: Node) -> FastAPI:
 
 
 def _health(app: FastAPI, node: Node, guard: Guard) -> APIRouter:
-    api, reads = APIRouter(), [Depends(guard.needs("read"))]
+    api, reads = APIRouter(responses=problems.DOCUMENTED), [Depends(guard.needs("read"))]
 
     @api.get("/health/live")
     def alive() -> dict[str, str]:

@@ -42,6 +42,24 @@ _TITLES = {
 }
 
 
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "remedy": {"type": "string"},
+    },
+}
+DOCUMENTED: dict[int | str, dict[str, object]] = {
+    status: {"description": _TITLES[status], "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+    for status in (400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 503)
+}
+"""What every route may answer instead, for its description."""
+
+
 class ProblemError(Exception):
     """A refusal by the API itself."""
 

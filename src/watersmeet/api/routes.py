@@ -22,7 +22,7 @@ from watersmeet.layers.repair import DeadLetter
 from watersmeet.layers.status import findings
 from watersmeet.runtime.node import Node
 
-from . import live, rows
+from . import live, problems, rows
 from .guard import Guard
 from .problems import ProblemError
 
@@ -42,7 +42,7 @@ class Mend(BaseModel):
 
 def router(node: Node, guard: Guard) -> APIRouter:
     """All routes of one node."""
-    api = APIRouter(prefix="/v1")
+    api = APIRouter(prefix="/v1", responses=problems.DOCUMENTED)
     types = Types(node)
     _view_routes(api, node, guard, types)
     _row_routes(api, node, guard, types)

@@ -171,7 +171,7 @@ def test_an_epoch_under_another_name_is_noticed(root: Path) -> None:
 def test_any_parquet_reader_reads_it(root: Path) -> None:
     LocalArchive(root).append(TOPIC, sealed(13, (60, 60), (61, 60)), [logged([(0, 60)])])
     query = f"""
-        select epoch, partition, "offset", arrival, key, value, headers, slice
+        select epoch::integer as epoch, partition, "offset", arrival, key, value, headers, slice
         from read_parquet('{root}/{TOPIC}/*/*.parquet', hive_partitioning=true) order by partition, "offset"
         """
     table = duckdb.connect().sql(query).to_arrow_table()

@@ -50,9 +50,13 @@ def test_it_syncs_every_commit_and_shares_the_file(database: Database) -> None:
 def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     with database.write() as connection:
         connection.execute("insert into t values(1)")
-    with pytest.raises(KeyboardInterrupt), database.write() as connection:
-        connection.execute("insert into t values(2)")
+
+    def breaks() -> Iterator[tuple[int]]:
+        yield (2,)
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), database.write() as connection:
+        connection.executemany("insert into t values(?)", breaks())
     assert count(database) == 1
     with database.write() as connection:
         connection.execute("insert into t values(3)")
@@ -171,8 +175,9 @@ def test_an_error_of_ours_stays_what_it_is(database: Database, path: Path) -> No
     """Misuse of SQLite is a mistake in this package and no trouble with the file."""
     with pytest.raises(sqlite3.ProgrammingError), database.read() as connection:
         connection.execute("select ?", ())
-    with pytest.raises(sqlite3.IntegrityError), database.write() as connection:
+    with database.write() as connection:
         connection.execute("create unique index u on t(n)")
+    with pytest.raises(sqlite3.IntegrityError), database.write() as connection:
         connection.executemany("insert into t values(?)", [(1,), (1,)])
     assert count(database) == 0
     with pytest.raises(KeyError), named(path):

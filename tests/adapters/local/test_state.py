@@ -27,7 +27,6 @@ from watersmeet.core.errors import (
     RequestError,
     SettingsError,
     UnavailableError,
-    WatersmeetError,
 )
 from watersmeet.core.manifest import Manifest, archived, commit, compact_blocks, create, declare, lease, roll
 from watersmeet.core.state import Blob

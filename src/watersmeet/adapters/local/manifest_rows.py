@@ -72,7 +72,7 @@ _decode_head = msgspec.json.Decoder(Head).decode
 
 def checksum(data: bytes, *names: object) -> int:
     """CRC-32 of ``data`` under ``names``, so that bytes do not pass for those of another row."""
-    return zlib.crc32(data, zlib.crc32("\0".join(map(str, names)).encode()))
+    return zlib.crc32(data, zlib.crc32("".join(f"{name}\0" for name in names).encode()))
 
 
 def check(subject: str, data: object, crc: object, *names: object) -> bytes:

@@ -25,4 +25,5 @@ def path_name(text: str) -> str:
     name = "".join(chr(b) if _KEPT.match(data, i) else f"%{b:02X}" for i, b in enumerate(data))
     if len(name) <= _LONGEST:
         return name or "%"
-    return f"{name[:_CUT]}~{hashlib.sha256(data).hexdigest()[:32]}"
+    whole = re.sub("%.?$", "", name[:_CUT])
+    return f"{whole}~{hashlib.sha256(data).hexdigest()[:32]}"

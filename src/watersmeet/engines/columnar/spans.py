@@ -67,7 +67,8 @@ def _running(frame: Window, least: int | None, upper: int | None, upto: int | No
         values["asked_first"] = moment(-(-(least - origin) // every) * every + origin + every)
     if upper is not None:
         values |= {"asked_below": moment(upper), "asked_pane_below": moment(upper + every)}
-        panes = ("pane < $asked_pane_below",)
+        # Without a last boundary, a key has rows up to its newest pane, wherever that is.
+        panes = ("pane < $asked_pane_below",) if upto is not None else ()
     if upto is not None:
         values["asked_last"] = moment((upto - origin) // every * every + origin + every)
     return Span(Bounds(least is not None, upper is not None, upto is not None), panes, values)
