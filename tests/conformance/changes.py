@@ -57,7 +57,7 @@ def absorb(state: State, attempt: str, number: int = 0, topic: str = TOPIC) -> M
     return state.change(topic, lambda m: commit(m, c), blobs(m, attempt, number))
 
 
-def published(m: Manifest, number: int, owner: str) -> Transition:
+def published(m: Manifest, number: int, owner: str, topic_version: str = "") -> Transition:
     """Cover epoch ``number`` for every readable fingerprint, by runs of owner ``<owner>.<fingerprint>``."""
     epoch = next(e for e in m.epochs if e.number == number)
     ledger = tuple(
@@ -66,12 +66,12 @@ def published(m: Manifest, number: int, owner: str) -> Transition:
     runs = tuple(
         Run(f"{owner}.{fingerprint}", fingerprint, number, number, (0, 5)) for fingerprint in sorted(m.readable)
     )
-    return lambda m: publish(m, Published(number, runs, owner, ledger))
+    return lambda m: publish(m, Published(number, runs, owner, ledger, topic_version))
 
 
 def listed(m: Manifest) -> set[tuple[str, str]]:
     """The blobs, as (kind, owner), that a manifest lists and that this module stores."""
-    sealed = {epoch.owner for epoch in m.epochs} - {""}
+    sealed = {owner for e in m.epochs for owner in (e.owner, *(o.owner for o in e.others))} - {""}
     absorbed = {s.attempt for s in m.slices} - {"sealed"}
     found = {(kind, owner) for owner in sealed | absorbed for kind in ("ids", "dead")}
     found |= {(f"cells:{fingerprint}", b.owner) for b in m.blocks for fingerprint in b.fingerprints}

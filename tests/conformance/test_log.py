@@ -161,7 +161,7 @@ def test_what_is_appended_is_read(bench: Bench) -> None:
         positions = log.append("ratings", records)
         found = rows(log.read("ratings", log.start("ratings"), log.end("ratings"), 10))
     assert [Position(row["partition"], row["offset"]) for row in found] == positions  # type: ignore[arg-type]  # pylist
-    assert [(row["value"], row["key"], dict(row["headers"] or {})) for row in found] == [  # type: ignore[call-overload]
+    assert [(row["value"], row["key"], dict(row["headers"] or {})) for row in found] == [  # type: ignore[call-overload]  # rows of any
         (record.value, record.key, record.headers) for record in records
     ]
     assert found[0]["headers"] is None

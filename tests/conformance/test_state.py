@@ -255,6 +255,18 @@ def test_a_sweep_takes_blobs_that_nothing_lists(state: State, clock: ManualClock
     assert contents(state, listed(state.manifest(TOPIC))).keys() == listed(state.manifest(TOPIC))
 
 
+def test_a_sweep_keeps_what_was_decided_under_a_waiting_version(state: State, clock: ManualClock) -> None:
+    begin(state)
+    absorb(state, "a")
+    state.change(TOPIC, lambda m: roll(m, 5))
+    state.change(TOPIC, lambda m: archived(m, 0))
+    stored = [Blob(kind, "r", chunk(2)) for kind in ("ids", "dead")] + [Blob("cells:f", "r.f", chunk(3))]
+    m = state.change(TOPIC, published(state.manifest(TOPIC), 0, "r", "v2"), stored)
+    assert [o.owner for o in m.epochs[0].others] == ["r"]
+    assert state.sweep(TOPIC, clock.now_us()) == 0
+    assert contents(state, [("ids", "r"), ("dead", "r")])["ids", "r"].equals(chunk(2))
+
+
 def test_a_handle_that_slept_through_a_sweep_reads_the_truth(open_state: Open, clock: ManualClock) -> None:
     state, sleeper = open_state(), open_state()
     begin(state)

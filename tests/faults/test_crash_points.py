@@ -37,7 +37,7 @@ def play(node: Node, payloads: list[bytes], *, piece: int = PIECE) -> None:
         node.absorb("orders")
         if turn % 2:
             now_us = node.parts.clock.now_us()
-            node.parts.state.change("orders", lambda m, now_us=now_us: roll(m, now_us))  # type: ignore[misc]
+            node.parts.state.change("orders", lambda m, now_us=now_us: roll(m, now_us))  # type: ignore[misc]  # a lambda with a default
             node.catch_up({})
 
 

@@ -144,7 +144,7 @@ def two_layers_commit_one_after_the_other(folder: Path) -> None:
     node.parts.state.change("orders", lambda m: manifest.lease(m, "second"))
     ingest.append(node.parts.log, node.declarations().topic("orders"), shop.workload("steady", 3))
     end = node.parts.log.end("orders")
-    absorbed = node.parts.runner._absorb(overtaken._turn, (0, 0), end, overtaken._ids.lookup)  # type: ignore[attr-defined]
+    absorbed = node.parts.runner._absorb(overtaken._turn, (0, 0), end, overtaken._ids.lookup)  # type: ignore[attr-defined]  # what stream does
     with pytest.raises(WatersmeetError, match="taken over"):
         overtaken._commit(absorbed)
     assert node.parts.state.manifest("orders").frontier == (0, 0)

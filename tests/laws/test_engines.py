@@ -157,7 +157,7 @@ def same(found: Mapping[str, Any], expected: Mapping[str, Any], names: Sequence[
     assert [(name, repr(found[name])) for name in names] == [(name, repr(expected[name])) for name in names]
 
 
-@cases(150, 6000)
+@cases(60, 4000)
 @given(st.sampled_from(TOPICS), st.lists(PAYLOAD, min_size=1, max_size=30))
 @example(TOPICS[0], DEEP)
 @example(TOPICS[4], DEEP)
@@ -176,7 +176,7 @@ def test_the_same_records_die_for_the_same_reasons(topic: wm.Topic, payloads: li
         same(row, d.row, list(d.row))
 
 
-@cases(60, 3000)
+@cases(30, 3000)
 @given(worlds(), st.integers(0, 12))
 def test_the_same_records_are_used_kept_and_counted(world: World, middle: int) -> None:
     """The second chunk starts from the ids that the first one kept."""
@@ -257,7 +257,7 @@ NAMES = ["tumbling", "hopping", "sessions", "running", "days", "tags"]
 ALL = worlds(chosen=6, steps=st.just(("roll",)))
 
 
-@cases(60, 2500)
+@cases(30, 2000)
 @given(ALL, st.sampled_from(NAMES), st.integers(1, 3), st.data())
 def test_the_same_rows_are_answered(world: World, name: str, parts: int, data: st.DataObject) -> None:
     view = world.views[name]
@@ -283,7 +283,7 @@ ROLLED: dict[str, list[Window | None]] = {
 }
 
 
-@cases(50, 2000)
+@cases(20, 1500)
 @given(ALL, st.sampled_from(sorted(ROLLED)), st.booleans(), st.data())
 def test_the_same_roll_ups_are_answered(world: World, name: str, grouped: bool, data: st.DataObject) -> None:
     view = world.views[name]
@@ -291,7 +291,7 @@ def test_the_same_roll_ups_are_answered(world: World, name: str, grouped: bool, 
     agree(rolled, world.records, 2, Selection())
 
 
-@cases(20, 600)
+@cases(6, 400)
 @given(ALL)
 def test_the_same_roll_ups_through_another_view_are_answered(world: World) -> None:
     latest = wm.View("latest", topic=world.topic, dimensions=["k"], measures={"n": wm.last("n"), "f": wm.max("f")})
@@ -299,7 +299,7 @@ def test_the_same_roll_ups_through_another_view_are_answered(world: World) -> No
     agree(world.views["tumbling"].at(None, by=["f", "k"], through=latest), world.records, 1, Selection(), latest)
 
 
-@cases(40, 2000)
+@cases(15, 1500)
 @given(measures.ROWS, st.integers(1, 3))
 def test_every_measure_shows_the_same(rows: list[dict[str, Any]], parts: int) -> None:
     def text(value: object) -> str:

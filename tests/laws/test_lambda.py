@@ -82,14 +82,14 @@ def check(layers: Layers, kit: ReferenceKit) -> None:
 ENGINE = ColumnarEngine(threads=1)
 
 
-@cases(150, 5000)
+@cases(100, 5000)
 @given(worlds())
 def test_batch_and_speed_merged_are_the_reference_over_the_same_slices(world: World) -> None:
     kit = ReferenceKit(world)
     Layers(world, kit, lambda layers: check(layers, kit)).run()
 
 
-@cases(12, 400)
+@cases(5, 400)
 @given(worlds(chosen=2))
 def test_and_so_they_are_with_the_columnar_engine(world: World) -> None:
     oracle = ReferenceKit(world, finished=True)
@@ -120,13 +120,13 @@ def test_of_identical_copies_no_cut_can_be_seen(world: World) -> None:
     check_whole(build(world, kit), kit)
 
 
-@cases(12, 400)
+@cases(5, 400)
 @given(worlds(same=True, chosen=2))
 def test_nor_can_it_with_the_columnar_engine(world: World) -> None:
     check_whole(build(world, ColumnarKit(ENGINE, world.topic)), ReferenceKit(world, finished=True))
 
 
-@cases(60, 1000)
+@cases(30, 1000)
 @given(worlds())
 def test_after_everything_is_published_nothing_is_missing(world: World) -> None:
     layers = build(world, ReferenceKit(world))

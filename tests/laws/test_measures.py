@@ -227,7 +227,7 @@ def test_every_measure_has_a_naive_definition() -> None:
     assert {measure.kind for measure in MEASURES.values()} == kinds
 
 
-@cases(150, 4000)
+@cases(80, 4000)
 @given(ROWS, st.data())
 def test_a_measure_equals_its_naive_definition_however_records_are_split(rows: list[Row], data: st.DataObject) -> None:
     laid = laid_out(rows)
@@ -258,7 +258,7 @@ def partial(lift_index: int, rows: Sequence[Row]) -> reference.Partial:
     return reduce(lambda a, b: reference.add(lift, a, b), units, reference.zero(lift))
 
 
-@cases(60, 1500)
+@cases(40, 1500)
 @given(ROWS, st.data())
 def test_each_lift_is_a_commutative_monoid(rows: list[Row], data: st.DataObject) -> None:
     laid = laid_out(rows)

@@ -31,7 +31,7 @@ def everything(view: wm.View, world: World, selection: Selection | None = None) 
     return reference.answer(view, world.records, selection=selection)
 
 
-@cases(40, 800)
+@cases(15, 800)
 @given(LOGS, st.sampled_from(["tumbling", "hopping", "sessions", "running", "days"]), st.data())
 def test_a_range_selects_rows_and_changes_none(world: World, name: str, data: st.DataObject) -> None:
     view = world.views[name]
@@ -47,7 +47,7 @@ def test_a_range_selects_rows_and_changes_none(world: World, name: str, data: st
     ]
 
 
-@cases(40, 800)
+@cases(15, 800)
 @given(LOGS, st.sampled_from(["tumbling", "hopping", "running"]), st.integers(0, 5))
 def test_pages_in_key_order_make_up_the_whole(world: World, name: str, size: int) -> None:
     view = world.views[name]
@@ -62,7 +62,7 @@ def test_pages_in_key_order_make_up_the_whole(world: World, name: str, size: int
     assert pages == whole
 
 
-@cases(40, 800)
+@cases(15, 800)
 @given(LOGS, st.booleans())
 def test_where_and_order_come_last(world: World, descending: bool) -> None:
     view = world.views["tumbling"]
@@ -84,7 +84,7 @@ WIDER: dict[str, Window | None] = {
 }
 
 
-@cases(40, 800)
+@cases(15, 800)
 @given(LOGS, st.sampled_from(sorted(WIDER)), st.booleans())
 def test_a_roll_up_equals_the_view_declared_so(world: World, wider: str, grouped: bool) -> None:
     view, window = world.views["tumbling"], WIDER[wider]
@@ -101,7 +101,7 @@ def test_a_roll_up_equals_the_view_declared_so(world: World, wider: str, grouped
     assert everything(rolled, world) == everything(declared, world)
 
 
-@cases(30, 500)
+@cases(10, 500)
 @given(LOGS, st.sampled_from(["week", "month", "quarter", "year", None]))
 def test_calendar_units_roll_up_into_coarser_ones(world: World, unit: Any) -> None:
     view = world.views["days"]
@@ -109,14 +109,14 @@ def test_calendar_units_roll_up_into_coarser_ones(world: World, unit: Any) -> No
     assert everything(view.at(window), world) == everything(replace(view, window=window), world)
 
 
-@cases(30, 500)
+@cases(10, 500)
 @given(LOGS)
 def test_sessions_roll_up_over_dimensions(world: World) -> None:
     view = world.views["sessions"]
     assert everything(view.at(view.frame, by=[]), world) == everything(replace(view, dimensions=[]), world)
 
 
-@cases(30, 500)
+@cases(10, 500)
 @given(LOGS)
 def test_a_roll_up_through_another_view_groups_by_its_columns(world: World) -> None:
     """Each k has its latest n; rows regrouped by it are as if the record had carried it."""

@@ -41,7 +41,7 @@ def us(text: str) -> int:
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-@cases(200, 5000)
+@cases(100, 5000)
 @given(INSTANTS, SIZES, st.integers(-(10**12), 10**12))
 def test_an_instant_lies_in_one_tumbling_window(t: int, size: str, origin: int) -> None:
     """[───)[───)[───) from the origin on, in both directions."""
@@ -51,7 +51,7 @@ def test_an_instant_lies_in_one_tumbling_window(t: int, size: str, origin: int) 
     assert (start - origin) % window.size_us == 0
 
 
-@cases(200, 5000)
+@cases(100, 5000)
 @given(INSTANTS, st.integers(1, 12), st.integers(1, 12), st.integers(0, 10**7))
 def test_an_instant_lies_in_each_hopping_window_that_holds_it(t: int, size: int, every: int, origin: int) -> None:
     """
@@ -67,7 +67,7 @@ def test_an_instant_lies_in_each_hopping_window_that_holds_it(t: int, size: int,
     assert found == [(s, s + window.size_us) for s in starts if s <= t < s + window.size_us]
 
 
-@cases(150, 3000)
+@cases(80, 3000)
 @given(INSTANTS, UNIT_WINDOWS)
 def test_calendar_windows_tile(t: int, window: Window) -> None:
     start, end = unit_of(window, t)
@@ -78,7 +78,7 @@ def test_calendar_windows_tile(t: int, window: Window) -> None:
     assert unit_of(window, start - 1)[1] == start
 
 
-@cases(100, 2000)
+@cases(50, 2000)
 @given(INSTANTS, st.sampled_from(ZONES))
 def test_a_day_starts_at_the_first_instant_that_shows_its_date(t: int, zone: str) -> None:
     start, end = unit_of(wm.calendar("day", zone), t)
@@ -91,7 +91,7 @@ def test_a_day_starts_at_the_first_instant_that_shows_its_date(t: int, zone: str
     assert date_at(end) != date_at(start)
 
 
-@cases(150, 3000)
+@cases(80, 3000)
 @given(INSTANTS, UNIT_WINDOWS, st.sampled_from(UNITS))
 def test_coarser_units_are_made_of_whole_finer_ones(t: int, fine: Window, unit: Unit) -> None:
     coarse = wm.calendar(unit, fine.zone)

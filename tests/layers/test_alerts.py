@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,9 @@ def order(node: Node, number: int, product: str = "tea") -> None:
 
 
 def alerts(node: Node, sent: list[tuple[str, Notice]]) -> Alerts:
-    notify: Callable[[str, Notice], None] = lambda name, notice: sent.append((name, notice))  # noqa: E731
+    def notify(name: str, notice: Notice) -> None:
+        sent.append((name, notice))
+
     return Alerts(node.reader, node.parts.state, node.parts.engine, node.parts.clock, notify=notify)
 
 

@@ -36,7 +36,7 @@ def take(node: Node, payloads: list[bytes]) -> None:
 
 
 def rows(node: Node, of: object, **request: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pa.table(node.reader.read(wm.Request(of, **request)).rows).to_pylist()  # type: ignore[arg-type]
+    found: list[dict[str, Any]] = pa.table(node.reader.read(wm.Request(of, **request)).rows).to_pylist()  # type: ignore[arg-type]  # any request
     return found
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from .errors import DeclarationError
 from .fingerprint import digest
-from .site import caller, check_column, check_name, suggest
+from .site import caller, check_name, suggest
 from .sql import lineage as lineages
 from .sql import query as statements
 from .sql.lineage import Lineage, Shift
@@ -70,7 +70,14 @@ class Query:
                 where=where,
             )
         for alias, of in self.inputs.items():
-            check_column(f"input of query {self.name}", alias, where)
+            if sum(alias.lower() == other.lower() for other in self.inputs) > 1:
+                raise DeclarationError(
+                    f"input {alias!r} of query {self.name}",
+                    expected="each alias once",
+                    got="two, whatever their letter case",
+                    remedy="rename one of them",
+                    where=where,
+                )
             if not isinstance(of, View | Query):
                 raise DeclarationError(
                     f"input {alias!r} of query {self.name}",

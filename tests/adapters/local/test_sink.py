@@ -102,6 +102,7 @@ def test_parquet_files_are_a_hive_table(tmp_path: Path) -> None:
         {**row(NOON, 1), "scope": "2026-03-01 12:00:00"},
         {**row(ONE, 1), "scope": "2026-03-01 13:00:00"},
     ]
+    assert pq.read_table(tmp_path / "trending").num_rows == 2
     types = dict(
         zip(
             pq.read_schema(tmp_path / SCOPE / "part.parquet").names,

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.unit
 
 def app(numbers: Topic | None = None, **more: object) -> Declarations:
     declared = {"measures": {"total": wm.sum("v")}, "window": wm.tumbling("5m"), **more}
-    return collect([wm.View("sums", topic=numbers or topic(), **declared)])  # type: ignore[arg-type]
+    return collect([wm.View("sums", topic=numbers or topic(), **declared)])  # type: ignore[arg-type]  # any field
 
 
 def busy(world: World) -> None:

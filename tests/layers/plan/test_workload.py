@@ -89,7 +89,7 @@ def test_memory_of_ids_is_rate_times_horizon_times_bytes() -> None:
 
 
 def view(**more: object) -> wm.View:
-    return wm.View("v", topic=topic(), measures={"n": wm.count()}, **more)  # type: ignore[arg-type]
+    return wm.View("v", topic=topic(), measures={"n": wm.count()}, **more)  # type: ignore[arg-type]  # any field
 
 
 def test_the_size_of_a_view_is_told_with_and_without_expire() -> None:

@@ -137,7 +137,7 @@ class World:
         for each in proposed.topics.values():
             self.topics[each.version] = each
         self.specs.update((spec.fingerprint, spec) for spec in catalogue.specs(proposed))
-        return planning.plan(proposed, self.state, self.log, Anything(), self.clock, **more)  # type: ignore[arg-type]
+        return planning.plan(proposed, self.state, self.log, Anything(), self.clock, **more)  # type: ignore[arg-type]  # any argument
 
     def apply(self, proposed: Declarations) -> Applied:
         return planning.apply(self.plan(proposed), self.state, self.log, self.clock)

@@ -1,14 +1,14 @@
 """The archive in Parquet files.
 
     <topic>/epoch=00000012/part-00003.parquet   the records of partition 3, in offset order
-    <topic>/epoch=00000012/manifest.json        bounds, slices, and what each part must be
+    <topic>/epoch=00000012/_manifest.json       bounds, slices, and what each part must be
     <topic>/.epoch=00000012                     an epoch that is being written, or whose writer died
-    <topic>/lock                                held while an epoch is written
+    <topic>/.lock                               held while an epoch is written
 
 An epoch is there if its directory has its name. It gets the name when every file in it is synced, by a rename that is
 synced too; from then on nothing in it changes. A file is compared with its SHA-256 before a record of it is used.
-Topics are spelled by `path_name`. ``epoch=…`` is a hive partition: ``read_parquet('<topic>/*/*.parquet',
-hive_partitioning=true)`` reads a whole topic.
+Topics are spelled by `path_name`. A topic's directory is a hive table, partitioned by ``epoch``; who reads such tables
+passes over names that begin with ``_`` or a dot.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class LocalArchive:
             if not directory.exists():
                 directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
                 sync_directory(self._root)
-        with locked(directory / "lock"), reachable(directory):
+        with locked(directory / ".lock"), reachable(directory):
             if not final.exists():
                 _clear(directory)
                 self._write(directory, topic, epoch, records)
@@ -118,7 +118,7 @@ class LocalArchive:
         """
         self._stored.pop((topic, number), None)
         stored, directory = self._known(topic, number), self._directory(topic, number)
-        strange = set(os.listdir(directory)) - {"manifest.json", *(part.file for part in stored.parts)}
+        strange = set(os.listdir(directory)) - {"_manifest.json", *(part.file for part in stored.parts)}
         if strange:
             raise damaged(directory, "the files of its manifest", f"{min(strange)} too")
         for part in stored.parts:
@@ -176,9 +176,9 @@ def _clear(directory: Path) -> None:
 
 def _clear_if_idle(directory: Path) -> None:
     """Delete what writers that died have left, unless somebody is writing now."""
-    if not (directory / "lock").exists():
+    if not (directory / ".lock").exists():
         return
-    descriptor = open_file(directory / "lock", os.O_RDWR)
+    descriptor = open_file(directory / ".lock", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _clear(directory)

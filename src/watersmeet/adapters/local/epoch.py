@@ -1,4 +1,4 @@
-"""The manifest of an archived epoch: ``manifest.json``."""
+"""The manifest of an archived epoch: ``_manifest.json``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .disk import write_file
 from .part import Part, damaged
 
 FORMAT = 1
-_FILE = "manifest.json"
+_FILE = "_manifest.json"
 
 
 @dataclass(frozen=True, slots=True)

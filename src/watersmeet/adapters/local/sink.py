@@ -4,7 +4,7 @@
     <table>/scope=2026-01-01%2010%3A00%3A00/part.csv a piece: the rows of one scope, sorted
     <table>/scope=…/_part.csv.json                   the sequence number of the piece
     <table>/part.csv                                 the one piece of a table without scopes
-    <table>/lock                                     held while a piece is written
+    <table>/.lock                                    held while a piece is written
 
 A piece is replaced as a whole, so a reader sees it as before a write or as after it. What would not change a file
 leaves it alone. New contents are read back before they replace the old.
@@ -73,7 +73,7 @@ class FileSink:
             if not directory.exists():
                 directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
                 sync_directory(self._root)
-        with locked(directory / "lock"), reachable(directory):
+        with locked(directory / ".lock"), reachable(directory):
             if (directory / _SHAPE).exists():
                 check_shape(self._shape(directory), new)
                 return
@@ -112,7 +112,7 @@ class FileSink:
             place = directory / f"scope={_NULL if scope is None else path_name(scope)}"
         if not (directory / _SHAPE).exists():
             raise RequestError(f"table {shape.name}", kind="unknown", expected="a table", remedy="apply it first")
-        with locked(directory / "lock"), reachable(directory):
+        with locked(directory / ".lock"), reachable(directory):
             check_shape(self._shape(directory), described(shape))
             piece = Piece(place, self._form.file, shape.name, scope)
             check_sequence(shape.name, scope, piece.sequence, sequence)
