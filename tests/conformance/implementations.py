@@ -49,6 +49,7 @@ def _scan(directory: Path, shape: Shape, ending: str, read: str, columns: str = 
         return []
     with closing(duckdb.connect()) as connection:
         query = f"select {columns} from {read}".replace("FILES", f"'{table}/**/*.{ending}'")
+        query = query.replace("WIDE", "max_line_size=10000000")
         found: Rows = connection.sql(query).to_arrow_table().to_pylist()
         return found
 
@@ -67,10 +68,9 @@ def _csv_rows(directory: Path, shape: Shape) -> Rows:
         nested = type_.endswith("]") or type_.startswith("STRUCT")
         columns.append(f'cast({text}{"::json" * nested} as {type_}) as "{name}"')
     names = ", ".join(f"'{name}': 'VARCHAR'" for name, _ in shape.columns)
-    options = (
-        f"header=true, columns={{{names}}}, nullstr='', allow_quoted_nulls=false, auto_detect=false, new_line='\\n'"
-    )
-    read = f"""read_csv(FILES, {options}, quote='"', escape='"', delim=',')"""
+    nulls = "nullstr='', allow_quoted_nulls=false"
+    marks = """quote='"', escape='"', delim=',', new_line='\\n', WIDE"""
+    read = f"read_csv(FILES, header=true, auto_detect=false, columns={{{names}}}, {nulls}, {marks})"
     return _scan(directory, shape, "csv", read, ", ".join(columns))
 
 
@@ -80,7 +80,7 @@ def _json_rows(directory: Path, shape: Shape) -> Rows:
     values = ", ".join(
         f'from_base64(o."{n}") as "{n}"' if type_ == "BLOB" else f'o."{n}"' for n, type_ in shape.columns
     )
-    lines = "read_csv(FILES, columns={'line': 'VARCHAR'}, header=false, auto_detect=false, delim='', quote='')"
+    lines = "read_csv(FILES, columns={'line': 'VARCHAR'}, header=false, auto_detect=false, delim='', quote='', WIDE)"
     read = f"(select cast(cast(line as json) as struct({fields})) as o from {lines})"
     return _scan(directory, shape, "ndjson", read, values)
 

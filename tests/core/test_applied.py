@@ -69,6 +69,12 @@ def test_tables_and_alerts_follow_what_is_served(world: World) -> None:
     assert found.pending == ("alert sums", "sums", "table sums")
 
 
+def test_cells_that_only_a_table_reads_are_made_too(world: World) -> None:
+    inner = wm.View("inner", topic=topic(), measures={"n": wm.count()})
+    found = world.apply(collect([topic(), wm.Table("published", of=inner.at(None))]))
+    assert [spec.fingerprint for spec in found.absorbs("numbers")[2]] == [inner.cells.fingerprint]
+
+
 def test_an_unknown_topic_is_refused(world: World) -> None:
     with pytest.raises(RequestError, match="numbers"):
         world.apply(app()).absorbs("number")

@@ -117,6 +117,9 @@ WRONG: Mapping[str, tuple[Callable[[], object], str, str, str]] = {
     "totals of what is cut": (lambda: query("select t, sum(b.count) as x from (select window_start as t, unnest(best) as b from p) group by t"), "query q", FALSE, "by="),
     "sum of what was made of a mean": (lambda: query("select window_start as t, sum(length(shown)) as x from p group by t"), "query q", FALSE, "by="),
     "running total of means": (lambda: query("select window_start as t, sum(mean) over (partition by film order by window_start) as x from p"), "query q", FALSE, "by="),
+    "totals of all columns": (lambda: query("select window_start as t, sum(columns(p.* exclude (n, seconds, best, title, shown, is_long))) from p group by t"), "query q", FALSE, "by="),
+    "totals of every column": (lambda: query("select sum(columns(*)) from p", time=None), "query q", FALSE, "by="),
+    "total of a list of means": (lambda: query("select t, list_sum(l) as x from (select window_start as t, list(mean order by film) as l from p group by t)"), "query q", FALSE, "by="),
     "sum of rolling hours": (lambda: query("select film, sum(n) as n from p group by film", inputs={"p": HOURLY}, time=None), "query q", FALSE, "group by window_end"),
     "sum of rolling hours by the hour": (lambda: query("select date_trunc('hour', window_end) as t, sum(n) as n from p group by t", inputs={"p": HOURLY}), "query q", FALSE, "one window"),
     "sum of backlogs": (lambda: query("select sum(n) as n from p", inputs={"p": BACKLOG}, time=None), "query q", FALSE, "one window"),
@@ -154,6 +157,8 @@ RIGHT = {
     "ordered limit": "select window_start as t, film, n from p order by t, film limit 3",
     "tables of its own": "select t, x, u from (values (timestamp '2024-01-01', 1)) v(t, x), unnest([1, 2]) w(u), range(3) r(i)",
     "division of doubles, said so": "select window_start as t, n::double / seconds as x, avg(n::double) as y from p group by all",
+    "totals of some columns": "select window_start as t, sum(columns('seconds|^n$')) from p group by t",
+    "totals of all columns but some": "select window_start as t, sum(columns(* exclude (window_start, window_end, mean, spread, viewers, best, title, hour, half, shown, is_long))) from p group by t",
     "whole division": "select window_start as t, n // 2 as x from p",
     "local names": "select window_start as t, list_transform([1, 2], lambda x: x + n), [y + 1 for y in [1, 2]] from p",
 }

@@ -12,7 +12,7 @@ from tests.layers.plan.sums import app, filled, summed
 from tests.layers.plan.world import Crash, World, crash, interrupted, topic
 from watersmeet.core.catalogue import Catalogue
 from watersmeet.core.declarations import Declarations, collect
-from watersmeet.core.errors import ConflictError
+from watersmeet.core.errors import ConflictError, RequestError
 from watersmeet.layers import plan as planning
 
 pytestmark = pytest.mark.unit
@@ -92,14 +92,16 @@ def test_a_crash_at_any_step_of_a_swap_is_finished_by_the_next_one(tmp_path: Pat
     assert hit > 8, "there are at least that many steps"
 
 
-def test_of_two_applies_one_wins_and_the_other_is_told(world: World) -> None:
+def test_of_two_applies_one_wins_and_the_other_is_told_and_leaves_nothing(world: World) -> None:
     world.apply(app())
     filled(world)
-    one, two = world.plan(app(least=5)), world.plan(app(least=6))
+    one, two = world.plan(app(least=5)), world.plan(collect([topic("late"), summed(least=6)]))
     planning.apply(one, world.state, world.log, world.clock)
     with pytest.raises(ConflictError, match="watersmeet plan"):
         planning.apply(two, world.state, world.log, world.clock)
     assert world.applied.declarations == app(least=5)
+    with pytest.raises(RequestError, match="late"):
+        world.log.partitions("late")
 
 
 @pytest.mark.parametrize("hit", range(6))
@@ -121,6 +123,17 @@ def test_of_two_applies_at_the_same_time_one_wins(world: World, hit: int) -> Non
     assert lost == [one if hit < 5 else two]
     assert world.applied.declarations == (two if hit < 5 else one).proposed
     finished(world)
+
+
+def test_a_swap_that_another_one_overtakes_looks_again(world: World) -> None:
+    world.apply(app())
+    filled(world)
+    world.apply(app(least=5))
+    world.archive()
+    while world.publish("numbers", world.publication()):
+        pass
+    with interrupted(0, world.swap):
+        assert world.swap() == ()
 
 
 def test_a_swap_between_plan_and_apply_is_no_conflict(world: World) -> None:

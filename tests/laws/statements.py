@@ -137,6 +137,9 @@ CASES: dict[str, Case] = {
     "distinct on something else": Case(
         "select distinct on (k) window_start as t, k, n from a order by k, window_start, n", {"a": None}
     ),
+    "group by all of a star": Case(
+        "select *, count(*) as c from (select window_start as t, k from a) group by all", {"a": AT}
+    ),
     # Joins
     "join using time": Case(
         "select window_start as t, a.n, b.n as m from a join b using (window_start, k)", {"a": AT, "b": AT}
@@ -221,6 +224,10 @@ CASES: dict[str, Case] = {
     ),
     "unnested": Case("select window_start as t, u.x, n from a, unnest([1, 2]) as u(x)", {"a": AT}),
     "made of nothing": Case("select window_start as t, n + i as n from a, range(3) r(i)", {"a": AT}),
+    "made of values": Case(
+        "with v(k, label) as (values (0, 'x'), (1, 'y')) select window_start as t, n, label from a join v using (k)",
+        {"a": AT},
+    ),
     # Subqueries in expressions
     "exists": Case(
         "select window_start as t, n from a where exists (select 1 from b where b.window_start = a.window_start)",
@@ -281,6 +288,11 @@ CASES: dict[str, Case] = {
         "select window_start as t, sum(n) over (partition by k order by window_start"
         " range between interval '1 hour' preceding and interval '10 minutes' following) as n from a",
         {"a": (HOUR, 10 * MINUTE)},
+    ),
+    "frame of some rows": Case(
+        "select window_start as t, sum(n) filter (where k > 0) over (order by window_start"
+        " range between interval '30 minutes' preceding and current row) as n from a",
+        {"a": (30 * MINUTE, 0)},
     ),
     "frame behind": Case(
         "select window_start as t, sum(n) over (order by window_start"
@@ -343,6 +355,11 @@ CASES: dict[str, Case] = {
         {"a": AT, "b": (5 * MINUTE, -5 * MINUTE)},
     ),
     "union": Case("select window_start as t, k from a union select window_start, k from b", {"a": AT, "b": AT}),
+    "partition of a union": Case(
+        "select s as t, k, sum(n) over (partition by e) as n from (select window_start as s, window_end as e, k, n from a"
+        " union all select window_start, window_end, k, n from b)",
+        {"a": AT, "b": AT},
+    ),
     "union of itself": Case(
         "select window_start as t, n from a union all select window_start + interval '1 hour', -n from a",
         {"a": (HOUR, 0)},

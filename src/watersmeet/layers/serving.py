@@ -10,6 +10,7 @@ While somebody reads, the held cells do not change (`_Gate`): rows and receipt a
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from watersmeet.core.answer import Answer, Receipt, Rest
+from watersmeet.core.cache import Cache
 from watersmeet.core.clock import Clock
 from watersmeet.core.declarations import Declarations
 from watersmeet.core.engine import Engine, Held, Selection
@@ -65,6 +67,7 @@ class Serving:
         declarations: the applied declarations, asked at every answer.
         state, engine, clock: the ports.
         source: for how much is unread; None leaves it at 0.
+        cache: for rows of queries; None: they are made for every answer.
         as_of_us: answer as of a past time, always.
     """
 
@@ -76,10 +79,11 @@ class Serving:
         clock: Clock,
         *,
         source: Log | None = None,
+        cache: Cache | None = None,
         as_of_us: int | None = None,
     ) -> None:
         self._declarations, self._state, self._engine, self._clock = declarations, state, engine, clock
-        self._log, self._as_of_us = source, as_of_us
+        self._log, self._cache, self._as_of_us = source, cache, as_of_us
         self._gate = _Gate()
         self._topics: dict[str, _Topic] = {}
         self._cells: dict[str, _Cells] = {}
@@ -186,8 +190,7 @@ class Serving:
         if isinstance(of, View):
             rows = self._rows(of, selection, request, errors)
         else:
-            found = self._query(of, (lower, upper), request, errors, as_of_us)
-            rows = self._engine.select(found, selection, key=tuple(of.key), time=of.time)
+            rows = self._cached(of, selection, request, specs, errors, as_of_us)
         table = pa.table(rows)
         more = table.num_rows > limit
         if more and request.limit is None:
@@ -227,6 +230,33 @@ class Serving:
         found = cells.held.rows(view, selection, owners=owners, tops=tops, through=through)
         errors.update(found.errors)
         return found.rows
+
+    def _cached(
+        self,
+        of: Query,
+        selection: Selection,
+        request: Request,
+        specs: Mapping[str, CellSpec],
+        errors: dict[str, float],
+        as_of_us: int,
+    ) -> Records:
+        """A query's rows, made once for each state of its topics; one that asks for the time is made every time."""
+
+        def make() -> bytes:
+            found: dict[str, float] = {}
+            rows = self._query(of, (selection.lower_us, selection.upper_us), request, found, as_of_us)
+            chosen = pa.table(self._engine.select(rows, selection, key=tuple(of.key), time=of.time))
+            return _packed(chosen.replace_schema_metadata({"errors": json.dumps(found)}))
+
+        topics = sorted({spec.topic.name for spec in specs.values()})
+        versions = [(name, self._topics[name].manifest.version) for name in topics]
+        key = repr((of.fingerprint, versions, request.layer, selection))
+        timeless = ":as_of" not in of.sql and self._as_of_us is None
+        data = self._cache.get(key, make) if self._cache is not None and timeless else make()
+        rows: pa.Table = pa.ipc.open_stream(data).read_all()
+        errors.update(json.loads(rows.schema.metadata[b"errors"]))
+        plain: Records = rows.replace_schema_metadata(None)
+        return plain
 
     def _query(
         self, query: Query, bounds: _Bounds, request: Request, errors: dict[str, float], as_of_us: int
@@ -307,6 +337,14 @@ class Serving:
                 found.setdefault(finding.topic, []).append(finding)
             self._audits = (token, found)
         return self._audits[1]
+
+
+def _packed(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _views(of: Readable) -> tuple[View, ...]:

@@ -30,7 +30,7 @@ from watersmeet.core.manifest import lease
 from watersmeet.core.source import Source
 from watersmeet.core.topic import Exclusion
 from watersmeet.layers import plan as planning
-from watersmeet.layers.alerts import Alerts, Notify, log_notice
+from watersmeet.layers.alerts import Alerts, Notify
 from watersmeet.layers.audit import Audit
 from watersmeet.layers.batch import Batch, Recheck, Step
 from watersmeet.layers.ingest import Pull
@@ -42,6 +42,7 @@ from watersmeet.layers.speed import Roll, Speed
 from watersmeet.layers.status import Status, status
 
 from .loading import App
+from .notification import notifier
 from .wiring import Parts
 
 ROLES = ("ingest", "speed", "batch", "serve")
@@ -71,21 +72,24 @@ class Node:
         parts: the wired ports.
         app: as loaded from its files.
         sources: pulled by the ingest role; default the app's own.
-        notify: sends alert notices.
+        notify: sends alert notices; default what the settings say.
     """
 
     def __init__(
-        self, parts: Parts, app: App, *, sources: Sequence[Source] | None = None, notify: Notify = log_notice
+        self, parts: Parts, app: App, *, sources: Sequence[Source] | None = None, notify: Notify | None = None
     ) -> None:
         self.parts, self.app, self.events = parts, app, Events()
         self._sources = sources
         self._applied: tuple[int, planning.Applied | None] = (-1, None)
         self._stop, self._stop_ingest = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
-        self.reader = Serving(self.declarations, parts.state, parts.engine, parts.clock, source=parts.log)
+        self.reader = Serving(
+            self.declarations, parts.state, parts.engine, parts.clock, source=parts.log, cache=parts.cache
+        )
         self.repair = Repair(parts.state, parts.log, parts.engine)
         self.publisher = Publisher(self.reader, parts.state, parts.engine, parts.clock, parts.sink)
-        self.alerts = Alerts(self.reader, parts.state, parts.engine, parts.clock, notify=notify)
+        send = notify or notifier(parts.settings.notify)
+        self.alerts = Alerts(self.reader, parts.state, parts.engine, parts.clock, notify=send)
 
     # -- declarations ----------------------------------------------------------------------------------------------
 

@@ -57,6 +57,13 @@ def test_units_are_whole_days(unit: Unit, start: str, end: str) -> None:
     assert bounds(unit, "UTC", us("2024-05-15T12:34")) == (us(start), us(end))
 
 
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/Sao_Paulo"])
+def test_instants_at_the_ends_of_the_calendar_have_a_unit_too(unit: Unit, zone: str) -> None:
+    assert bounds(unit, zone, us("0001-01-01")) == bounds(unit, zone, us("0003-01-01"))
+    assert bounds(unit, zone, us("9999-12-31T23:59")) == bounds(unit, zone, us("9998-01-01"))
+
+
 @given(st.sampled_from(UNITS), ZONES, st.integers(us("1900-01-01"), us("2100-01-01")))
 @settings(max_examples=200)
 def test_units_tile_the_time_axis(unit: Unit, zone: str, at_us: int) -> None:

@@ -316,6 +316,28 @@ def test_another_reading_of_the_same_cells_is_the_view_declared_so(found: list[R
         assert panes.rows(panes.view.at(window, by=by)) == rows(declared, found)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Filter("n", "<", 10**30),
+        Filter("n", ">", Decimal("1e-30")),
+        Filter("n", "in", [1, 3]),
+        Filter("m", "is_null"),
+        Filter("window_start", ">=", 11 * MINUTE),
+        Filter("users", "=", "0"),
+    ],
+)
+@pytest.mark.parametrize(
+    "asked", [{}, {"lower_us": 5 * MINUTE}, {"lower_us": 0, "upper_us": 20 * MINUTE, "fill": True}]
+)
+def test_a_point_read_gives_the_rows_that_are_in_a_read_of_everything(rule: Filter, asked: Row) -> None:
+    world = World(view(wm.tumbling("5m"), derive=LAGS), [record(0), record(11), record(15, k=2), record(26)], 2)
+    one = Filter("k", "=", 1)
+    assert world.rows(where=(one, rule), **asked) == [
+        row for row in world.rows(where=(rule,), **asked) if row["k"] == 1
+    ]
+
+
 # Fill
 
 

@@ -16,7 +16,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from watersmeet.core.errors import CorruptError, UnavailableError, WatersmeetError
@@ -69,16 +69,14 @@ class Database:
         with locked(path.with_name(f"{path.name}.lock")), named(path):
             with reachable(path):
                 os.close(open_file(path, os.O_RDWR | os.O_CREAT))
-            self._writer = self._connect()
-            try:
+            with ExitStack() as opened:
+                self._writer = opened.enter_context(closing(self._connect()))
                 self._writer.execute(f"pragma page_size={_PAGE_BYTES}")
                 self._writer.execute("pragma auto_vacuum=incremental")
                 prepare(self._writer)
                 self._writer.execute("pragma journal_mode=wal")
                 self._watcher = self._connect()
-            except (sqlite3.Error, WatersmeetError):
-                self._writer.close()
-                raise
+                opened.pop_all()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

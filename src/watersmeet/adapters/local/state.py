@@ -46,7 +46,7 @@ FORMAT = 1
 LARGEST_BLOB_BYTES = 999_000_000
 _APPLICATION = int.from_bytes(b"WMST")
 _SWEEP_BLOBS = 64
-_SWEEP_PAGES = 4096
+_SWEEP_PAGES = 2048
 _SCHEMA = (
     *manifests.SCHEMA,
     *facts.SCHEMA,
@@ -117,7 +117,8 @@ class LocalState:
     def sweep(self, topic: str, before_us: int) -> int:
         """Delete what left the manifest before ``before_us`` and blobs that no manifest lists; how many blobs went.
 
-        The floor is raised first. Blobs go in small transactions, so that no commit waits long.
+        The floor is raised first. Blobs go in small transactions and the file shrinks by little, so that no commit
+        waits long; free pages are used again.
         """
         hit("state.sweep.before")
         with self._database.write() as connection:
@@ -132,7 +133,7 @@ class LocalState:
                 some = dead[begin : begin + _SWEEP_BLOBS]
                 connection.executemany("delete from blobs where topic=? and kind=? and owner=?", some)
             hit("state.sweep.blobs")
-            self._database.give_back(_SWEEP_PAGES)
+        self._database.give_back(_SWEEP_PAGES)
         hit("state.sweep.after")
         return len(dead)
 

@@ -85,7 +85,8 @@ def _from_csv(rows: TableRows, shape: Shape, data: bytes) -> pa.Table:
     names = [f"c{number}" for number in range(len(columns))]
     given = pacsv.read_csv(
         io.BytesIO(data),
-        read_options=pacsv.ReadOptions(column_names=names, skip_rows=1),
+        # A line must lie within a block, and a cell may be of any length.
+        read_options=pacsv.ReadOptions(column_names=names, skip_rows=1, block_size=len(data) + 1),
         parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +24,7 @@ from watersmeet.core.sink import Shape
 from .statement import Sql, statement
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
+_SAID = 300
 _NESTED = re.compile(r"\]$|^(STRUCT|MAP|UNION)\b")
 
 
@@ -58,7 +60,8 @@ class TableRows:
             except duckdb.OutOfMemoryException as error:
                 raise UnavailableError(subject, got=str(error), remedy="publish the table in smaller scopes") from error
             except duckdb.Error as error:
-                raise RequestError(subject, expected="what the table's shape says", got=str(error)) from error
+                got = str(error).partition("\n")[0][:_SAID]
+                raise RequestError(subject, expected="what the table's shape says", got=got) from error
 
     def typed(self, shape: Shape, records: Records, names: Sequence[str]) -> pa.Table:
         """The columns ``names`` of a chunk in the types of ``shape``; a chunk without rows may have any columns."""
@@ -90,7 +93,7 @@ class TableRows:
             expected = f"rows that {form} can hold"
             remedy = "cast the column that it cannot hold to text, or choose another sink"
             raise RequestError(
-                f"rows of table {shape.name}", expected=expected, got=str(lost.to_pylist()), remedy=remedy
+                f"rows of table {shape.name}", expected=expected, got=str(lost.to_pylist())[:_SAID], remedy=remedy
             )
 
     def check_keys(self, shape: Shape, rows: pa.Table) -> None:
@@ -98,7 +101,7 @@ class TableRows:
         query = statement("select {keys} from given group by all having count(*) > 1 limit 1", keys=shape.key)
         twice = self.run(f"rows of table {shape.name}", query, given=rows)
         if twice.num_rows:
-            got = f"two with {twice.to_pylist()[0]}"
+            got = f"two with {twice.to_pylist()[0]}"[:_SAID]
             raise RequestError(f"rows of table {shape.name}", expected="each key once", got=got)
 
     def scope_text(self, shape: Shape, scope: object) -> str | None:
@@ -130,11 +133,12 @@ class TableRows:
         query = statement("select {text} as value from given where {text} is distinct from $1 limit 1", text=text)
         strange = self.run(f"rows of table {shape.name}", query, [scope], given=rows)
         if strange.num_rows:
-            got = f"one of {strange['value'][0].as_py()}"
+            got = f"one of {strange['value'][0].as_py()}"[:_SAID]
             raise RequestError(f"rows of table {shape.name}", expected=f"rows of {shape.scope} = {scope}", got=got)
 
 
-def types_of(shape: Shape) -> list[tuple[str, Sql]]:
+@lru_cache(maxsize=256)
+def types_of(shape: Shape) -> tuple[tuple[str, Sql], ...]:
     """The columns as (name, DuckDB's spelling of the type).
 
     Raises:
@@ -152,7 +156,7 @@ def types_of(shape: Shape) -> list[tuple[str, Sql]]:
         expected = "a key, and columns as key, scope, partition and order"
         got = ", ".join(sorted(named - known)) or "no key"
         raise RequestError(f"table {shape.name}", expected=expected, got=got)
-    return out
+    return tuple(out)
 
 
 def described(shape: Shape) -> Shape:

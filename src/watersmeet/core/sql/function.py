@@ -71,7 +71,9 @@ _SELECTIONS = (
 # DuckDB's aggregates that sqlglot has no class for.
 _NAMES: dict[str, Kind] = {
     "count_star": "count",
-    **dict.fromkeys(("arbitrary", "histogram", "histogram_exact", "reservoir_quantile", "bitstring_agg"), "selection"),
+    **dict.fromkeys(
+        ("arbitrary", "histogram", "histogram_exact", "reservoir_quantile", "bitstring_agg", "lttb"), "selection"
+    ),
     **dict.fromkeys((f"arg_{end}_{nulls}" for end in ("min", "max") for nulls in ("null", "nulls_last")), "selection"),
     **dict.fromkeys(("mean", "favg", "decimal_average", "fsum", "kahan_sum", "sumkahan", "sum_no_overflow"), "total"),
     **dict.fromkeys(("product", "geomean", "geometric_mean", "sem", "entropy", "kurtosis_pop", "mad", "wavg"), "total"),

@@ -126,7 +126,7 @@ def _cast(node: exp.Expr | None) -> bool:
 
 
 def tables(sql: str, *, subject: str, where: str) -> tuple[str, ...]:
-    """The tables that a SELECT reads, other than its own common table expressions, in the order of their first use."""
+    """The tables that a SELECT reads, other than its own common table expressions, each once."""
     tree = parse(sql, subject=subject, where=where)
     ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     found = (

@@ -62,6 +62,11 @@ class Scope:
         shown = [(known, merged if i in places else origin) for i, (known, origin) in enumerate(self.visible)]
         self.visible = [column for i, column in enumerate(shown) if i not in places[1:]]
 
+    def table(self, name: str) -> Relation | None:
+        """The table of that name, here or around."""
+        found = self.tables.get(name.lower()) if name else None
+        return found if found is not None or self.parent is None else self.parent.table(name)
+
     def find(self, name: str) -> Origin | None:
         """The first visible column of that name."""
         return next((origin for known, origin in self.visible if known.lower() == name.lower()), None)
@@ -186,14 +191,14 @@ class Scope:
         kind = kind_of(node)
         match node:
             case exp.Column() if isinstance(node.this, exp.Star):
-                found = self.tables.get(node.table.lower())
-                return Origin().mixed(*(origin for _, origin in found.columns)) if found else Origin()
+                table = self.table(node.table)
+                return _starred(node.this, table.columns if table else ())
             case exp.Column():
                 return replace(self.resolve(node) or Origin(), moment=None)
-            case exp.Columns() if not isinstance(node.this, exp.Star):
-                return Origin()  # chosen by a pattern
-            case exp.Star() | exp.Columns():
-                return Origin().mixed(*(origin for _, origin in self.visible))
+            case exp.Columns():
+                return self.mixed(node.this) if node.this.is_star else Origin()  # chosen by a pattern
+            case exp.Star():
+                return _starred(node, self.visible)
             case exp.Predicate() | exp.Connector() | exp.Not():
                 return Origin()
             case exp.Case():
@@ -302,3 +307,9 @@ class Scope:
 
 def _minus(value: int | None) -> int | None:
     return None if value is None else -value
+
+
+def _starred(star: exp.Expr, columns: Iterable[tuple[str, Origin]]) -> Origin:
+    """What goes into an expression of all columns."""
+    left_out = {part.name.lower() for part in star.args.get("except_") or ()}
+    return Origin().mixed(*(origin for name, origin in columns if name.lower() not in left_out))

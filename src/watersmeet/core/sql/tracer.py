@@ -152,7 +152,7 @@ class Tracer:
         known |= {part.expression.name.lower() for part in nodes(node) if isinstance(part, exp.Comprehension)}
         for column in (part for part in nodes(node) if isinstance(part, exp.Column)):
             wrong, among = column.parts[0].name.lower(), known
-            table = scope.tables.get(column.table.lower()) if column.table else None
+            table = scope.table(column.table)
             if table is not None and not isinstance(column.this, exp.Star):
                 wrong, among = column.name.lower(), {name.lower() for name, _ in table.columns}
             if wrong not in among:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -55,6 +56,8 @@ class Decoder:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._forms: dict[str, Form] = {}
+        self._wary: set[str] = set()
+        """Topics that have had something in braces that was not JSON."""
 
     def decode(self, topic: Topic, records: Records) -> Decoded:
         """See `watersmeet.core.engine.Engine.decode`; payloads are JSON."""
@@ -79,7 +82,7 @@ class Decoder:
         parts, left = [], source
         form = self._forms.get(topic.version) or decode_json.learn(topic, _sample(source))
         if form is not None:
-            part, left = self._pass(topic, decode_json.echo(topic, form, "source"), left)
+            part, left = self._echo(topic, form, left)
             parts.append(part)
             if 2 * left.num_rows > source.num_rows:
                 form = decode_json.learn(topic, _sample(left), form) or form
@@ -96,6 +99,14 @@ class Decoder:
             return kept[0], letters
         whole = pa.concat_tables(kept)
         return whole.take(pa.array(np.argsort(whole.column("_row").to_numpy(), kind="stable"))), letters
+
+    def _echo(self, topic: Topic, form: Form, source: pa.Table) -> tuple[pa.Table, pa.Table]:
+        if topic.version not in self._wary:
+            try:
+                return self._pass(topic, decode_json.echo(topic, form, "source", trusting=True), source)
+            except duckdb.InvalidInputException:
+                self._wary.add(topic.version)
+        return self._pass(topic, decode_json.echo(topic, form, "source"), source)
 
     def _pass(self, topic: Topic, reading: str, source: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Rows that the reading vouches for, and what it leaves of the source."""
@@ -184,7 +195,7 @@ def _judging(columns: Columns, topic: Topic, reading: str) -> str:
         timed = f"SELECT *, {quoted(topic.event_time or 'arrived_at')} AS event_time FROM ({reading})"
     cases = [
         f"WHEN NOT coalesce(_ok, false) THEN {_UNREAD}",
-        f"WHEN event_time > arrived_at + to_microseconds({topic.skew_us}) THEN {_LATE}",
+        f"WHEN epoch_us(event_time) > epoch_us(arrived_at) + {topic.skew_us} THEN {_LATE}",
     ]
     for i, (_, condition) in enumerate(topic.checks):
         cases.append(f"WHEN NOT coalesce(TRY({condition.text}), false) THEN {_CHECKED + i}")
@@ -194,9 +205,12 @@ def _judging(columns: Columns, topic: Topic, reading: str) -> str:
         sql = f"SELECT *, TRY({item}) AS _{name} FROM ({sql})"
         sql = f"SELECT *, {finite(types[name], f'_{name}')} AS {quoted(name)} FROM ({sql})"
         names.append(name)
-    out = ["_row", "_verdict", *(quoted(name) for name in names), "hash(_text) AS _content"]
-    if topic.id is not None:
+    out = ["_row", "_verdict", *(quoted(name) for name in names)]
+    if topic.id is None:
+        out.append("NULL::UBIGINT AS _content")
+    else:
         sql = f"SELECT *, md5_number({quoted(topic.id)}::VARCHAR) AS _digest FROM ({sql})"
+        out.append("hash(_text) AS _content")
         out += ["(_digest >> 64)::UBIGINT AS _hi", "(_digest & 18446744073709551615::UHUGEINT)::UBIGINT AS _lo"]
     return f"SELECT {', '.join(out)} FROM ({sql})"
 

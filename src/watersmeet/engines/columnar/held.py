@@ -25,6 +25,9 @@ from .rowtypes import RowTypes, cell_types, row_types
 from .windows import Source
 
 
+REMEMBERED = 256
+
+
 class ColumnarHeld:
     """Cells of one fingerprint, in the engine's database. Used by many threads.
 
@@ -95,6 +98,8 @@ class ColumnarHeld:
             )
         found = self._rows.get(view.fingerprint)
         if found is None:
+            if len(self._rows) >= REMEMBERED:  # as many readings as callers think of
+                self._rows.clear()
             found = self._rows[view.fingerprint] = row_types(self._columns, view)
         return found
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 
 from ...core.engine import Filter, Order, Selection
 from ...core.errors import RequestError
@@ -19,6 +20,9 @@ from .partials import quoted
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as DuckDB holds it: UTC without saying so
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+
+DIGITS = 38
+"""Of the widest decimal."""
 
 Parameters = dict[str, object]
 
@@ -178,7 +182,7 @@ def _value(item: Filter, value: object, kind: str, *, any_type: bool = False) ->
         if kind in _NUMBERS or kind.startswith("DECIMAL"):
             return _number(value)
         if kind in ("DOUBLE", "FLOAT"):
-            return float(_number(value))
+            return _double(value)
         if kind.startswith("TIMESTAMP"):
             return _moment(value)
         if kind == "DATE":
@@ -195,14 +199,28 @@ def _value(item: Filter, value: object, kind: str, *, any_type: bool = False) ->
 
 
 def _number(value: object) -> int | Decimal:
+    """A number that some integer or decimal column could hold."""
+    number = Decimal(repr(value) if isinstance(value, float) else _numeric(value))
+    if not number.is_finite():
+        raise ValueError
+    _, digits, exponent = number.as_tuple()
+    if max(len(digits), len(digits) + int(exponent), -int(exponent)) > DIGITS:
+        raise ValueError
+    whole = int(number)
+    return whole if whole == number and -(1 << 63) <= whole < 1 << 63 else number
+
+
+def _double(value: object) -> float:
+    number = float(_numeric(value))
+    if not isfinite(number):
+        raise ValueError
+    return number
+
+
+def _numeric(value: object) -> int | float | Decimal | str:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         raise ValueError
-    number = value if isinstance(value, int) else Decimal(repr(value) if isinstance(value, float) else value)
-    if isinstance(number, Decimal):
-        if not number.is_finite():
-            raise ValueError
-        return int(number) if number == number.to_integral_value() else number
-    return number
+    return value
 
 
 def _moment(value: object) -> datetime:

@@ -1,6 +1,8 @@
 """The definition of meaning: every step from bytes to an answer in plain Python, row by row, with no cleverness.
 
-    records ── decode ──> Decoded ── cut ──> slices ── decide ──> fates ── inputs, lift ──> cells ── merge ──> rows
+    records ── decode ──> Decoded ── cut ──> slices ── decide ──> fates ── inputs ── lift ──> cells ── merge ──> rows
+            ──────────────── outcomes ─────────────────────────>       ────── cells ──────>
+            ─────────────────────────────────────── answer ─────────────────────────────────────────────────────────>
 
 Every other engine must equal it bit for bit, and it shares no code with them. One thing it borrows: the *expression
 language* is DuckDB's by definition, so SQL scalars (where, expr, compute, check, having, bodies of derive) are
@@ -12,8 +14,8 @@ an integer, µs since 1970-01-01Z. `answer` does it all; the steps are there for
 """
 
 from .answer import answer, presented, rows, select, shown_types, windows
-from .decoding import Decoded, Fate, Known, cut, decide, decode, ledger
-from .partial import Cells, Input, Partial, add, inputs, lift, merge, present, types, unit, zero
+from .decoding import Decoded, Fate, Known, cut, decide, decode, ledger, outcomes
+from .partial import Cells, Input, Partial, add, cells, inputs, lift, merge, present, types, unit, zero
 from .scalar import Row, evaluate
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Row",
     "add",
     "answer",
+    "cells",
     "cut",
     "decide",
     "decode",
@@ -34,6 +37,7 @@ __all__ = [
     "ledger",
     "lift",
     "merge",
+    "outcomes",
     "present",
     "presented",
     "rows",

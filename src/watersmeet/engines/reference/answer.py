@@ -12,8 +12,8 @@ from ...core.engine import Filter, Order, Selection
 from ...core.errors import RequestError
 from ...core.frontier import Frontier
 from ...core.view import CellSpec, View
-from .decoding import cut, decide, decode
-from .partial import Cells, Partial, added, inputs, lift, present, shown_type, types
+from .decoding import outcomes
+from .partial import Cells, Partial, added, cells, present, shown_type, types
 from .scalar import Row, evaluate, types_of
 from .window import fixed_windows, floor, unit_of, windows_between
 
@@ -38,27 +38,22 @@ def answer(
         selection: which rows; without ``upto_us`` the greatest accepted event time of the records is taken.
         through: all rows of ``view.through``.
     """
-    decoded, chosen = decode(view.topic, records), selection or Selection()
-    everything = [tuple(1 << 63 for _ in range(view.topic.partitions))]
-    ordered = [d for part in cut(decoded, everything if slices is None else slices) for d in part]
-    fates = decide(view.topic, ordered, {})
-    used = [fate.decoded.row for fate in fates if fate.outcome == "used"]
+    fates, chosen = outcomes(view.topic, records, slices), selection or Selection()
     newest = max((fate.decoded.row["event_time"] for fate in fates if fate.outcome != "dead"), default=None)
-    cells = {spec.fingerprint: lift(spec, [x for found in inputs(spec, used) for x in found]) for spec in view.specs}
     upto = newest if chosen.upto_us is None else chosen.upto_us
-    return rows(view, cells, replace(chosen, upto_us=upto), through=through)
+    return rows(view, cells(view.specs, fates), replace(chosen, upto_us=upto), through=through)
 
 
 def rows(
     view: View,
-    cells: Mapping[str, Cells],
+    merged: Mapping[str, Cells],
     selection: Selection | None = None,
     *,
     through: Sequence[Row] = (),
 ) -> list[Row]:
     """The rows of a view over merged cells, by fingerprint; the arguments are those of `answer`."""
     chosen = selection or Selection()
-    out = presented(view, cells, chosen.upto_us, through)
+    out = presented(view, merged, chosen.upto_us, through)
     out.sort(key=lambda row: _sorting(row, view.key))
     kinds = _measure_types(view)
     for name, item in view.derived:
@@ -81,11 +76,11 @@ def rows(
     return select(out, chosen, key=view.key, time=view.time)
 
 
-def presented(view: View, cells: Mapping[str, Cells], upto_us: int | None, through: Sequence[Row] = ()) -> list[Row]:
+def presented(view: View, merged: Mapping[str, Cells], upto_us: int | None, through: Sequence[Row] = ()) -> list[Row]:
     """The rows of a view without its derived columns; not in any order."""
     names, out = [d.name for d in view.by], []
-    ranks = {name: _ranked(view, spec, cells[spec.fingerprint], upto_us, through) for name, spec in view.tops}
-    main = windows(view, view.cells, cells[view.cells.fingerprint], upto_us, through)
+    ranks = {name: _ranked(view, spec, merged[spec.fingerprint], upto_us, through) for name, spec in view.tops}
+    main = windows(view, view.cells, merged[view.cells.fingerprint], upto_us, through)
     for (start, end, dimensions), partials in main.items():
         row: Row = {"window_start": start, "window_end": end, **dict(zip(names, dimensions, strict=True))}
         for name, measure in view.measures.items():
@@ -97,10 +92,10 @@ def presented(view: View, cells: Mapping[str, Cells], upto_us: int | None, throu
     return out
 
 
-def windows(view: View, spec: CellSpec, cells: Cells, upto_us: int | None, through: Sequence[Row] = ()) -> Windows:
+def windows(view: View, spec: CellSpec, merged: Cells, upto_us: int | None, through: Sequence[Row] = ()) -> Windows:
     """Compose the windows of a view from panes, by its dimensions."""
     out: Windows = {}
-    for key, found in _grouped(view, spec, cells, through).items():
+    for key, found in _grouped(view, spec, merged, through).items():
         for (start, end), rest, partials in _frames(view, sorted(found, key=lambda x: _comparable(x[0])), upto_us):
             address = (start, end, key + rest)
             out[address] = added(spec.lifts, out[address], partials) if address in out else partials
@@ -111,12 +106,12 @@ Piece = tuple[Any, tuple[Any, ...], tuple[Partial, ...]]
 """A pane, what comes after the view's dimensions (the value that a top ranks), and the partials."""
 
 
-def _grouped(view: View, spec: CellSpec, cells: Cells, through: Sequence[Row]) -> dict[tuple[Any, ...], list[Piece]]:
+def _grouped(view: View, spec: CellSpec, merged: Cells, through: Sequence[Row]) -> dict[tuple[Any, ...], list[Piece]]:
     """The pieces of each combination of the view's dimensions."""
     names, rest = [d.name for d in spec.dimensions], len(view.root.by)
     facts = {tuple(row[d.name] for d in view.through.by): row for row in through} if view.through else {}
     out: dict[tuple[Any, ...], list[Piece]] = defaultdict(list)
-    for (pane, dimensions), partials in cells.items():
+    for (pane, dimensions), partials in merged.items():
         known = dict(zip(names, dimensions, strict=True))
         if view.through:
             known = facts.get(tuple(known[d.name] for d in view.through.by), {}) | known
@@ -178,11 +173,11 @@ def _running(
 
 
 def _ranked(
-    view: View, spec: CellSpec, cells: Cells, upto_us: int | None, through: Sequence[Row]
+    view: View, spec: CellSpec, merged: Cells, upto_us: int | None, through: Sequence[Row]
 ) -> dict[tuple[Any, Any, tuple[Any, ...]], list[Row]]:
     """The values of a top in each window, most frequent first, ties by value."""
     out: dict[tuple[Any, Any, tuple[Any, ...]], list[Row]] = defaultdict(list)
-    for (start, end, (*dimensions, value)), (n,) in windows(view, spec, cells, upto_us, through).items():
+    for (start, end, (*dimensions, value)), (n,) in windows(view, spec, merged, upto_us, through).items():
         if value is not None and n:
             out[start, end, tuple(dimensions)].append({"value": value, "count": n})
     for found in out.values():

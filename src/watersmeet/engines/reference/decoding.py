@@ -74,6 +74,20 @@ class _NotATimeError(ValueError):
     """A string that is no time, or a time outside the years 1 to 9999."""
 
 
+def outcomes(
+    topic: Topic, records: Iterable[Mapping[str, Any]], slices: Sequence[Frontier] | None = None
+) -> list[Fate]:
+    """What becomes of LOGGED records, in the order (slice, partition, offset), with nothing remembered from before.
+
+    Args:
+        topic: decides.
+        records: mappings with partition, offset, arrival (µs) and value; whatever else they have is kept.
+        slices: frontiers at which the slices end; records beyond the last are left out. None: one slice of everything.
+    """
+    uppers = [tuple(1 << 63 for _ in range(topic.partitions))] if slices is None else slices
+    return decide(topic, [d for part in cut(decode(topic, records), uppers) for d in part], {})
+
+
 def decode(topic: Topic, records: Iterable[Mapping[str, Any]]) -> list[Decoded]:
     """Decode LOGGED records, each a mapping; in their order."""
     decoded = [_parse(topic, record) for record in records]

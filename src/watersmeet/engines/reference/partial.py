@@ -18,7 +18,7 @@ from typing import Any
 
 from ...core.measure import Lift, Measure
 from ...core.view import EXPLODE_LIMIT, CellSpec
-from .decoding import column_types
+from .decoding import Fate, column_types
 from .scalar import Row, evaluate, fixed, rounded, types_of
 from .window import pane_of
 
@@ -81,6 +81,12 @@ def inputs(spec: CellSpec, rows: Sequence[Row]) -> list[list[Input]]:
     return out
 
 
+def cells(specs: Iterable[CellSpec], fates: Iterable[Fate]) -> dict[str, Cells]:
+    """The cells of the used among some records, by fingerprint."""
+    used = [fate.decoded.row for fate in fates if fate.outcome == "used"]
+    return {spec.fingerprint: lift(spec, [x for found in inputs(spec, used) for x in found]) for spec in specs}
+
+
 def lift(spec: CellSpec, given: Iterable[Input]) -> Cells:
     """The cells of some records: one a pane and combination of dimensions that occurs."""
     return merge(
@@ -91,8 +97,8 @@ def lift(spec: CellSpec, given: Iterable[Input]) -> Cells:
 def merge(spec: CellSpec, *many: Cells) -> Cells:
     """Add cells up, address by address."""
     out: Cells = {}
-    for cells in many:
-        for address, partials in cells.items():
+    for each in many:
+        for address, partials in each.items():
             out[address] = added(spec.lifts, out[address], partials) if address in out else partials
     return out
 

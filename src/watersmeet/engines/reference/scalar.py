@@ -39,7 +39,7 @@ def evaluate(types: Mapping[str, str], rows: Sequence[Row], expressions: Sequenc
 
 def types_of(types: Mapping[str, str], expressions: Sequence[str]) -> tuple[str, ...]:
     """The SQL type of each expression."""
-    return _bound(tuple(types.items()), tuple(expressions))
+    return _bound(tuple(types.items()), tuple(expressions)) if expressions else ()
 
 
 @lru_cache(maxsize=4096)

@@ -31,7 +31,7 @@ from .proposal import Plan
 failpoint.declare("apply.topic.before", "apply.topic.created", "apply.topic.after", "apply.declarations.before")
 failpoint.declare("apply.catalogue.before", "apply.catalogue.after", "swap.follow.before", "swap.follow.after")
 failpoint.declare("swap.catalogue.before", "swap.catalogue.after", "swap.drop.before", "swap.drop.after")
-log_ = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 KEEP: Duration = "24h"
 
 
@@ -120,7 +120,7 @@ def swap(state: State, clock: Clock, *, keep: Duration = KEEP) -> tuple[str, ...
             continue  # somebody else moved it on; look again
         failpoint.hit("swap.catalogue.after")
         if moved := sorted(set(c.pending) - set(new.pending)):
-            log_.info("now served in their newest edition: %s", ", ".join(moved))
+            _logger.info("now served in their newest edition: %s", ", ".join(moved))
 
 
 def _swapped(state: State, clock: Clock, keep: Duration, functions: Mapping[str, RowFunction]) -> Applied:
@@ -181,7 +181,7 @@ def _follow(state: State, c: Catalogue, now_us: int) -> dict[str, Manifest] | No
             try:
                 m = state.change(name, succession.follow(duty, now_us))
             except ConflictError as error:
-                log_.info("topic %s does not follow yet: %s", name, error)
+                _logger.info("topic %s does not follow yet: %s", name, error)
                 return None
             failpoint.hit("swap.follow.after")
         out[name] = m
