@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,8 +90,7 @@ def test_what_is_checked_while_replacing_is_named_by_the_line_that_replaces() ->
         lambda: wm.calendar("fortnight"),  # type: ignore[arg-type]  # as users do
     ],
 )
-def test_parts_of_a_declaration_are_named_by_their_line(declare: object) -> None:
-    assert callable(declare)
+def test_parts_of_a_declaration_are_named_by_their_line(declare: Callable[[], object]) -> None:
     with pytest.raises(DeclarationError) as caught:
         declare()
     assert caught.value.where == f"{__file__}:{declare.__code__.co_firstlineno}"

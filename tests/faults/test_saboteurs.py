@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,15 +139,15 @@ def two_layers_commit_one_after_the_other(folder: Path) -> None:
     """A speed layer that was overtaken must not commit."""
     node = shop.open_node(folder, shop.clock())
     node.apply()
-    overtaken = node.speed("orders")
+    overtaken, go_on = node.speed("orders"), threading.Event()
     overtaken._m = node.parts.state.change("orders", lambda m: manifest.lease(m, "first"))
-    overtaken._take_declarations()
+    assert overtaken._take_declarations(go_on)
     node.parts.state.change("orders", lambda m: manifest.lease(m, "second"))
     ingest.append(node.parts.log, node.declarations().topic("orders"), shop.workload("steady", 3))
     end = node.parts.log.end("orders")
     absorbed = node.parts.runner._absorb(overtaken._turn, (0, 0), end, overtaken._ids.lookup)  # type: ignore[attr-defined]  # what stream does
     with pytest.raises(WatersmeetError, match="taken over"):
-        overtaken._commit(absorbed)
+        overtaken._commit(absorbed, go_on)
     assert node.parts.state.manifest("orders").frontier == (0, 0)
 
 
@@ -178,16 +179,15 @@ def retirement_dropped(patch: Patch) -> None:
 
 def ids_lost_when_slices_retire(patch: Patch) -> None:
     """A new speed layer remembers only what live slices kept."""
-    honest = speed_layer.Speed._wait_for_ids
+    honest = speed_layer.Speed._load_ids
 
-    def forgetful(self: speed_layer.Speed, stop: Any) -> bool:
+    def forgetful(self: speed_layer.Speed) -> None:
         whole = self._m
         self._m = dataclasses.replace(whole, epochs=())
-        done = honest(self, stop)
+        honest(self)
         self._m = whole
-        return done
 
-    patch.setattr(speed_layer.Speed, "_wait_for_ids", forgetful)
+    patch.setattr(speed_layer.Speed, "_load_ids", forgetful)
 
 
 def no_memory_of_ids(patch: Patch) -> None:

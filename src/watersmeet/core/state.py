@@ -54,7 +54,8 @@ class State(Protocol):
         ...
 
     def get(self, space: str, key: str) -> Value | None:
-        """A small value. Spaces: declarations, catalogue, positions, alerts, tables, keys, idempotency, audits."""
+        """A small value. Spaces: declarations, catalogue, positions, alerts, tables, keys,
+        idempotency, audits, replays, rates."""
         ...
 
     def put(self, space: str, key: str, data: bytes | None, expected: int | None = None) -> int:

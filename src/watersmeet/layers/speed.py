@@ -16,12 +16,13 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from watersmeet.core import failpoint, manifest
 from watersmeet.core.applied import Work
 from watersmeet.core.clock import Clock
 from watersmeet.core.engine import Absorbed, Engine
-from watersmeet.core.errors import ConflictError
+from watersmeet.core.errors import ConflictError, PendingError
 from watersmeet.core.frontier import Frontier, size
 from watersmeet.core.log import Log
 from watersmeet.core.manifest import Block, Manifest
@@ -85,7 +86,7 @@ class Speed:
         self._ids = engine.ids()
         self._epoch_began_us: int | None = None
         self._turn: Turn
-        self._declaration = 0
+        self._declaration, self._version = 0, ""
         self._m: Manifest
 
     def run(self, stop: threading.Event) -> None:
@@ -95,31 +96,59 @@ class Speed:
         """
         self._m = self._state.change(self._name, lambda m: manifest.lease(m, self._holder))
         failpoint.hit("speed.lease.after")
-        if not self._wait_for_ids(stop):
+        self._version = ""  # whoever held the lease in between has kept ids too
+        if not self._take_declarations(stop):
             return
-        self._take_declarations()
         log.info("absorbing %s from %s as generation %d", self._name, self._m.frontier, self._m.generation)
-        self._runner.stream(lambda: self._turn, self._m.frontier, self._ids.lookup, self._commit, stop)
+        commit = partial(self._commit, stop=stop)
+        self._runner.stream(lambda: self._turn, self._m.frontier, lambda ids: self._ids.lookup(ids), commit, stop)
 
-    def _wait_for_ids(self, stop: threading.Event) -> bool:
-        """Load the remembered ids; an epoch sealed without a speed layer must be published first."""
-        while any(e.unabsorbed and not e.owner for e in self._m.epochs):
-            log.info("waiting for the batch layer to publish an epoch of %s", self._name)
-            if stop.wait(0.5):
+    def _take_declarations(self, stop: threading.Event) -> bool:
+        """Take up what is applied as soon as the manifest has; False if stopped before.
+
+        An epoch sealed without a speed layer must be published first, and a new topic version decided over all history.
+        Ids belong to a topic version: with another one they are loaded anew, from the manifest that has it in force.
+        """
+        while (work := self._agreed()) is None:
+            log.info("waiting for the batch layer before %s is absorbed", self._name)
+            if stop.wait(0.2):
                 return False
-            self._m = self._state.manifest(self._name)
+        self._declaration, topic, specs = work
+        if topic.version != self._version:
+            self._load_ids()
+            self._version = topic.version
+        self._turn = Turn(topic, specs, self._m.watermark_us)
+        return True
+
+    def _agreed(self) -> Work | None:
+        """What to do if the manifest, read afterwards, says so too; None while somebody else has to go first."""
+        try:
+            work = self._applied()
+        except PendingError:
+            work = None
+        generation, self._m = self._m.generation, self._state.manifest(self._name)
+        self._check_lease(generation)
+        ready = work is not None and work[0] == self._m.declaration
+        return work if ready and not any(e.unabsorbed and not e.owner for e in self._m.epochs) else None
+
+    def _check_lease(self, generation: int) -> None:
+        if self._m.generation != generation:
+            raise ConflictError(
+                f"speed lease of topic {self._name}",
+                expected=f"generation {generation}",
+                got=f"generation {self._m.generation}, held by {self._m.holder}",
+                remedy="another speed layer has taken over; this one stops",
+            )
+
+    def _load_ids(self) -> None:
+        self._ids = self._engine.ids()
         owners = [e.owner for e in self._m.epochs if e.owner]
         taken_over = {e.number for e in self._m.epochs if e.owner}
         owners += [s.attempt for s in self._m.slices if s.epoch not in taken_over]
         for kept in self._state.load(self._name, "ids", owners).values():
             self._ids.add(kept)
-        return True
 
-    def _take_declarations(self) -> None:
-        self._declaration, topic, specs = self._applied()
-        self._turn = Turn(topic, specs, self._m.watermark_us)
-
-    def _commit(self, absorbed: Absorbed) -> Frontier:
+    def _commit(self, absorbed: Absorbed, stop: threading.Event) -> Frontier:
         """List one slice; returns where to go on from."""
         mark = self._watermark(absorbed)
         if absorbed.lower == absorbed.upper and not self._is_waited_for(mark):
@@ -133,7 +162,9 @@ class Speed:
         try:
             self._m = self._state.change(self._name, lambda m: manifest.commit(m, commit), blobs)
         except ConflictError:
-            return self._after_conflict(commit)
+            # Computed under declarations, or ids, that are not the ones any more: it is computed again.
+            self._take_declarations(stop)
+            return self._m.frontier
         failpoint.hit("speed.commit.after")
         self._ids.add(absorbed.kept)
         if self._epoch_began_us is None:
@@ -158,20 +189,6 @@ class Speed:
             tuple(absorbed.newest.get(p) for p in partitions),
             tuple(absorbed.arrivals.get(p) for p in partitions),
         )
-
-    def _after_conflict(self, commit: manifest.Commit) -> Frontier:
-        """Go on from the newest manifest if the lease is still ours; a slice of old declarations is computed anew."""
-        newest = self._state.manifest(self._name)
-        if newest.generation != commit.generation:
-            raise ConflictError(
-                f"speed lease of topic {self._name}",
-                expected=f"generation {commit.generation}",
-                got=f"generation {newest.generation}, held by {newest.holder}",
-                remedy="another speed layer has taken over; this one stops",
-            )
-        self._m = newest
-        self._take_declarations()
-        return newest.frontier
 
     def _watermark(self, absorbed: Absorbed) -> int | None:
         topic, m = self._turn.topic, self._m

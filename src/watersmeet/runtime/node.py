@@ -137,8 +137,7 @@ class Node:
         mine = [x for x in found.declarations.topic(topic).exclusions if x.reason == reason]
         if not mine:
             raise RequestError(f"exclusion {reason!r} of topic {topic}", kind="unknown", expected="a reason in force")
-        proposed = planning.lift(found, topic, mine[0])
-        return self._change(proposed, apply)
+        return self._change(planning.lift(found, topic, *mine), apply)
 
     def _change(self, proposed: planning.Declarations, apply: bool) -> planning.Plan:
         parts = self.parts
@@ -259,8 +258,9 @@ class Node:
                 return
 
     def absorb(self, name: str) -> None:
-        """Let the speed layer of a topic take everything that is unread, and end."""
-        self.speed(name).run(Drained(self, name))
+        """Let the speed layer of a topic take everything that is unread, and end; one that is held takes nothing."""
+        if not self.applied().catalogue.duties[name].held:
+            self.speed(name).run(Drained(self, name))
 
     def batch(self, name: str) -> Batch:
         """The batch layer of one topic."""
@@ -284,13 +284,15 @@ class Node:
         for name in self.declarations().topics:
             batch = batches.setdefault(name, self.batch(name))
             while not (stop and stop.is_set()):
-                step = batch.step()
+                began, step = parts.clock.monotonic(), batch.step()
                 if step is None:
                     break
+                if step.kind == "published":
+                    planning.remember_rate(parts.state, name, step.records, parts.clock.monotonic() - began)
                 self.events.steps.append(step)
                 steps += 1
+        planning.swap(parts.state, parts.clock)
         if steps:
-            planning.swap(parts.state, parts.clock)
             for name in self.declarations().topics:
                 parts.state.sweep(name, parts.clock.now_us() - int(parts.settings.batch.keep_seconds * 1e6))
         return steps

@@ -84,7 +84,7 @@ def test_anything_but_a_scalar_of_one_row_is_refused(text: str, expected: str, g
 
 def volatile() -> list[str]:
     """Calls of every function whose result DuckDB itself says may change between statements."""
-    rows = duckdb.sql(
+    rows = duckdb.execute(
         "select distinct function_name, len(parameters) from duckdb_functions()"
         " where function_type = 'scalar' and stability <> 'CONSISTENT' order by all"
     ).fetchall()
@@ -146,7 +146,7 @@ def test_what_a_lag_looks_at_is_checked_too(text: str) -> None:
 def test_a_lag_sees_no_further_than_the_lookback() -> None:
     hour = 3_600_000_000
     sql = with_lookback(check("film - lag(film) over w", lag=True), hour)
-    rows = duckdb.sql(
+    rows = duckdb.execute(
         f"""select film, {sql} as change
         from (values (1, timestamp '2024-01-01 00:00'), (3, timestamp '2024-01-01 01:00'), (7, timestamp '2024-01-01 02:05'))
              as v(film, window_start)

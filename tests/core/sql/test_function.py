@@ -35,7 +35,7 @@ def call(name: str) -> exp.Expr:
     "name",
     [
         name
-        for (name,) in duckdb.sql(
+        for (name,) in duckdb.execute(
             "select distinct function_name from duckdb_functions() where function_type = 'aggregate' order by 1"
         ).fetchall()
         if name not in INTERNAL

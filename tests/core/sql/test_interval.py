@@ -44,7 +44,7 @@ def read(text: str) -> tuple[int, int] | None:
 def test_a_constant_interval_has_a_least_and_a_greatest_length(text: str, expected: tuple[int, int]) -> None:
     assert read(text) == expected
     for start in (LEAP, ORDINARY):
-        [(end,)] = duckdb.sql(f"select timestamp '{start}' + {text}").fetchall()
+        [(end,)] = duckdb.execute(f"select timestamp '{start}' + {text}").fetchall()
         assert expected[0] <= (end - start) // timedelta(microseconds=1) <= expected[1]
 
 
@@ -73,7 +73,7 @@ def test_no_time_is_truncated_by_more_than_its_unit(unit: str) -> None:
     assert most is not None
     times = [f"timestamp '{year}-12-31 23:59:59.999999'" for year in (1960, 1969, 2023, 2024, 2099)]
     for time in times:
-        [(lost,)] = duckdb.sql(f"select epoch_us({time}) - epoch_us(date_trunc('{unit}', {time}))").fetchall()
+        [(lost,)] = duckdb.execute(f"select epoch_us({time}) - epoch_us(date_trunc('{unit}', {time}))").fetchall()
         assert 0 <= lost < most
 
 

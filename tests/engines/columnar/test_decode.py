@@ -12,12 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import watersmeet as wm
 from tests.engines.columnar.chunks import ARRIVAL_US, COLUMNS, logged, topic
-from watersmeet.core.errors import DeclarationError, WatersmeetError
+from watersmeet.core.errors import DeclarationError
 from watersmeet.core.topic import Topic
 from watersmeet.engines.columnar import decode as module
-from watersmeet.engines.columnar import decode_json
+from watersmeet.engines.columnar import decode_json, echo
 from watersmeet.engines.columnar.decode import Decoder
 
 pytestmark = pytest.mark.unit
@@ -199,12 +198,12 @@ class Readings:
 
     def alone(self) -> Decoder:
         self._patch.setattr(module, "ALONE_ROWS", 1 << 40)
-        self._patch.setattr(decode_json, "learn", lambda *_: None)
+        self._patch.setattr(echo, "learn", lambda *_: None)
         return Decoder(COLUMNS)
 
     def tokens(self) -> Decoder:
         self._patch.setattr(module, "ALONE_ROWS", 0)
-        self._patch.setattr(decode_json, "learn", lambda *_: None)
+        self._patch.setattr(echo, "learn", lambda *_: None)
         return Decoder(COLUMNS)
 
     def echo(self) -> Decoder:
@@ -353,53 +352,6 @@ def test_dead_letters_keep_bytes_position_and_say_why() -> None:
     [row] = pa.table(decoded.rows).to_pylist()
     assert (row["partition"], row["offset"], row["slice"]) == (3, 1, 8)
     assert row["event_time"] == row["arrived_at"] == at(2025, 12, 17, 19, 33, 20)
-
-
-def test_computed_columns_may_use_earlier_ones_and_never_kill() -> None:
-    @wm.function(version=1, returns="decimal(5,2)")
-    def half(values: Any) -> Any:
-        return [None if v is None else Decimal(v) / 2 for v in values]
-
-    declared = topic(
-        {"x": "integer", "s": "varchar"},
-        compute={
-            "double": "x * 2",
-            "number": "s::integer",
-            "root": "ln(x::double)",
-            "h": "half(x + 1)",
-            "more": "h + half(double)",
-            "last": "more + number",
-        },
-        functions=[half],
-    )
-    decoded = Decoder(COLUMNS).decode(declared, logged([b'{"x":3,"s":"4"}', b'{"x":-1,"s":"z"}', b"{}", b"[]"]))
-    names = ["double", "number", "h", "more", "last"]
-    assert [tuple(row[n] for n in names) for row in pa.table(decoded.rows).to_pylist()] == [
-        (6, 4, Decimal("2.00"), Decimal("5.00"), Decimal("9.00")),
-        (-2, None, Decimal("0.00"), Decimal("-1.00"), None),
-        (None, None, None, None, None),
-    ]
-    assert pa.table(decoded.rows)["root"].to_pylist()[1:] == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("result", "words"),
-    [
-        (lambda v: v[:-1], "a sequence of 2 values"),
-        (lambda v: [1, "x"], "values of type integer"),
-        (lambda v: "ab", "a sequence of 2 values"),
-        (lambda v: 1 // 0, "ZeroDivisionError"),
-    ],
-)
-def test_a_row_function_that_breaks_its_promise_is_named(result: Any, words: str) -> None:
-    @wm.function(version=3, returns="integer")
-    def broken(values: Any) -> Any:
-        return result(values)
-
-    declared = topic({"x": "integer"}, compute={"y": "broken(x)"}, functions=[broken])
-    with pytest.raises(WatersmeetError, match=r"row function broken \(version 3\)") as caught:
-        Decoder(COLUMNS).decode(declared, logged([b'{"x":1}', b'{"x":2}']))
-    assert words in str(caught.value)
 
 
 def test_a_check_that_is_no_condition_is_refused() -> None:

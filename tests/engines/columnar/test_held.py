@@ -16,8 +16,9 @@ from tests.engines.columnar.naive import COLUMNS, MINUTE, World, at, dicts, hold
 from watersmeet.core.engine import Filter, Selection
 from watersmeet.core.errors import CorruptError, RequestError, UnavailableError
 from watersmeet.core.view import View
-from watersmeet.engines.columnar import cellstore
-from watersmeet.engines.columnar.database import table
+from watersmeet.engines.columnar import cellstore, reading
+from watersmeet.engines.columnar.columns import Columns
+from watersmeet.engines.columnar.database import Database, table
 from watersmeet.engines.columnar.held import ColumnarHeld
 
 pytestmark = pytest.mark.unit
@@ -72,6 +73,14 @@ def test_an_owner_that_is_held_already_is_replaced() -> None:
     held = small()
     held.update({"a": lift(TUMBLING.cells, [record(0, 7)])}, ["b"])
     assert totals(held) == [(7, 1)]
+
+
+def test_many_cells_of_one_key_are_read_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(TUMBLING, [record(i, i % 2) for i in range(30)], 2)
+    one = (Filter("k", "=", 1),)
+    few = world.rows(where=one)
+    monkeypatch.setattr(reading, "FEW", 0)
+    assert world.rows(where=one) == few == [row for row in world.rows() if row["k"] == 1]
 
 
 def test_a_missing_owner_is_never_a_low_number() -> None:
@@ -153,6 +162,29 @@ def test_the_base_is_sorted_and_the_tail_small(monkeypatch: pytest.MonkeyPatch) 
     assert base == sorted(base)
     assert len(base) > 20
     assert tail <= 10
+
+
+def test_a_tail_that_is_mostly_dead_is_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cellstore, "TAIL_ROWS", 10)
+    held = ColumnarHeld(COLUMNS, TUMBLING.cells)
+    held.update({"base": lift(TUMBLING.cells, [record(0, k) for k in range(80)])}, base=True)
+    for i in range(30):
+        held.update({f"slice{i}": lift(TUMBLING.cells, [record(0, k) for k in range(3)])}, [f"slice{i - 1}"])
+    with COLUMNS.database.cursor() as cursor:
+        [(rows, greatest)] = cursor.execute(f"SELECT count(*), max(rowid) FROM {held.store.tail}").fetchall()
+    assert (rows, [n for _, n in totals(held)]) == (3, [2, 2, 2] + [1] * 77)
+    assert greatest < 20
+
+
+def test_cells_that_do_not_fit_the_memory_are_refused_and_those_before_stay() -> None:
+    columns = Columns(Database(memory="24MB"))
+    held = ColumnarHeld(columns, TUMBLING.cells)
+    held.update({"small": lift(TUMBLING.cells, [record(0)])})
+    one = lift(TUMBLING.cells, [record(0)])
+    with pytest.raises(UnavailableError, match="cells of topic t; expected memory to hold them"):
+        held.update({"large": pa.concat_tables([one] * 300_000)})
+    assert held.owners() == {"small"}
+    columns.database.close()
 
 
 def test_runs_are_sorted_into_the_base_once_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:

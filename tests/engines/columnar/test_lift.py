@@ -309,6 +309,7 @@ def test_what_an_expression_cannot_give_is_null_and_counted() -> None:
         return lifted.rows, lifted.unusable
 
     assert unusable(wm.sum("k::integer")) == (3, 1)
+    assert unusable(wm.sum("k::integer * k::integer")) == (3, 1)
     assert unusable(wm.max("ln(f)")) == (3, 1)
     assert unusable(wm.sum("f")) == (3, 1)
     assert unusable(wm.sum("x")) == (3, 0)

@@ -45,9 +45,9 @@ MEASURES = {
     "m": wm.mean("x"),
     "users": wm.distinct("user"),
     "late": wm.last("x"),
-    "spread": wm.stddev("y", digits=3),
-    "favourites": wm.top("user", 2),
 }
+MORE = MEASURES | {"spread": wm.stddev("y", digits=3), "favourites": wm.top("user", 2)}
+"""With those that take a statement more."""
 RECORDS = st.lists(
     st.fixed_dictionaries(
         {
@@ -188,7 +188,7 @@ def record(minute: float, **more: Any) -> Row:
 
 def test_over_nothing_a_measure_is_null_and_a_count_is_nought() -> None:
     [row] = rows(
-        view(None, lookback=None, measures={**MEASURES, "s": wm.sum("y"), "e": wm.distinct("y", exact=True)}),
+        view(None, lookback=None, measures={**MORE, "s": wm.sum("y"), "e": wm.distinct("y", exact=True)}),
         [record(0)],
     )
     assert {name: row[name] for name in ("m", "s", "late", "spread", "favourites")} == dict.fromkeys(
@@ -259,11 +259,12 @@ def test_a_lag_finds_the_row_before_if_it_starts_within_the_lookback() -> None:
 
 
 @given(WINDOWS, RECORDS, TIMES, TIMES, st.booleans(), st.booleans())
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_a_read_of_a_range_is_what_it_is_in_a_read_of_everything(
-    window: Window, found: list[Row], lower: int, upper: int, having: bool, upto: bool
+    window: Window, found: list[Row], lower: int, upper: int, more: bool, upto: bool
 ) -> None:
-    lagged = view(window, derive=LAGS, having="n > 1 or change is null" if having else None)
+    rule = "n > 1 or change is null" if more else None
+    lagged = view(window, derive=LAGS, having=rule, measures=MORE if more else MEASURES)
     newest = max((r["event_time"] for r in found), default=None) if upto else None
     world = World(lagged, found, 2)
     everything = world.rows(upto_us=newest)
@@ -278,7 +279,7 @@ def test_a_read_of_a_range_is_what_it_is_in_a_read_of_everything(
 
 
 @given(WINDOWS, RECORDS, st.integers(0, 30))
-@settings(max_examples=25)
+@settings(max_examples=20)
 def test_where_and_limit_choose_among_the_rows_and_change_none(window: Window, found: list[Row], limit: int) -> None:
     world = World(view(window, derive=LAGS), found, 2)
     everything = world.rows()
@@ -308,11 +309,12 @@ def test_pages_put_together_are_the_whole(window: Window, found: list[Row]) -> N
 
 
 @given(RECORDS, st.sampled_from([("k",), ()]))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_another_reading_of_the_same_cells_is_the_view_declared_so(found: list[Row], by: tuple[str, ...]) -> None:
-    panes = World(view(wm.tumbling("1m"), dimensions=["k", "user"], derive=LAGS), found, 2)
+    panes = World(view(wm.tumbling("1m"), dimensions=["k", "user"], derive=LAGS, measures=MORE), found, 2)
     for window in (wm.tumbling("5m"), wm.hopping("6m", "2m"), wm.running("3m"), None):
-        declared = view(window, dimensions=by, derive=LAGS if window else {"share": LAGS["share"]})
+        derive = LAGS if window else {"share": LAGS["share"]}
+        declared = view(window, dimensions=by, derive=derive, measures=MORE)
         assert panes.rows(panes.view.at(window, by=by)) == rows(declared, found)
 
 

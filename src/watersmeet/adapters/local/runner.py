@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from watersmeet.core.archive import Archive
 from watersmeet.core.clock import Clock
-from watersmeet.core.engine import Absorbed, Decided, Decoded, Engine, Known, Lifted
+from watersmeet.core.engine import Absorbed, Engine, Known, Lifted
 from watersmeet.core.frontier import Frontier
 from watersmeet.core.ledger import Entry
 from watersmeet.core.log import Log
@@ -75,7 +76,7 @@ class LocalRunner:
         for chunk in self._archive.read(turn.topic.name, epoch.number, EPOCH_CHUNK):
             table = _table(chunk)
             part = self._compute(turn, table, lambda ids: _greatest(known(ids), within.lookup(ids)))
-            within.add(part[1].kept)
+            within.add(part.kept)
             parts.append(part)
             done += table.num_rows
             progress(done, total)
@@ -83,9 +84,9 @@ class LocalRunner:
             parts.append(self._compute(turn, LOGGED.empty_table(), known))
         cells = {
             spec.fingerprint: Lifted(
-                engine.merge(spec, [p[2][spec.fingerprint].cells for p in parts]),
-                sum(p[2][spec.fingerprint].rows for p in parts),
-                sum(p[2][spec.fingerprint].unusable for p in parts),
+                engine.merge(spec, [p.lifted[spec.fingerprint].cells for p in parts]),
+                sum(p.lifted[spec.fingerprint].rows for p in parts),
+                sum(p.lifted[spec.fingerprint].unusable for p in parts),
             )
             for spec in turn.specs
         }
@@ -95,13 +96,45 @@ class LocalRunner:
         records = _table(self._log.read(turn.topic.name, lower, end, self._slice_records))
         upper = _upper(records, lower, end, self._slice_records)
         part = self._compute(turn, records, known)
-        return _absorbed(lower, upper, [part], part[2])
+        return _absorbed(lower, upper, [part], part.lifted)
 
     def _compute(self, turn: Turn, records: pa.Table, known: Known) -> _Part:
         decoded = self._engine.decode(turn.topic, records)
         decided = self._engine.decide(turn.topic, decoded.rows, known)
-        late = _late(decided.used, turn.watermark_us)
-        return decoded, decided, self._engine.lift(turn.topic, turn.specs, decided.used), records, late
+        return _Part(
+            self._engine.lift(turn.topic, turn.specs, decided.used),
+            _table(decided.kept),
+            _table(decoded.dead),
+            decided.counts,
+            decided.newest,
+            _greatest_of(records, "arrival"),
+            _counts(records),
+            _counts(_table(decoded.dead)),
+            _late(decided.used, turn.watermark_us),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What outlives a chunk: of its payloads and rows nothing, or an epoch would have to fit into memory.
+
+    Args:
+        lifted: fingerprint -> cells.
+        kept, dead: KEPT and DEAD rows.
+        counts: partition -> (used, duplicates, filtered, conflicts).
+        newest, arrivals: partition -> greatest event time of what is not dead, and greatest arrival, in µs.
+        logged, died, late: partition -> how many records.
+    """
+
+    lifted: Mapping[str, Lifted]
+    kept: pa.Table
+    dead: pa.Table
+    counts: Mapping[int, tuple[int, int, int, int]]
+    newest: Mapping[int, int]
+    arrivals: Mapping[int, int]
+    logged: Mapping[int, int]
+    died: Mapping[int, int]
+    late: Mapping[int, int]
 
 
 LOGGED = pa.schema(
@@ -115,35 +148,40 @@ LOGGED = pa.schema(
         ("slice", pa.int64()),
     ]
 )
-_Part = tuple[Decoded, Decided, Mapping[str, Lifted], pa.Table, dict[int, int]]
 
 
 def _table(records: Records) -> pa.Table:
     return records if isinstance(records, pa.Table) else pa.table(records)
 
 
-def _by_partition(table: pa.Table, column: str, how: str) -> dict[int, int]:
-    if table.num_rows == 0:
-        return {}
-    grouped = table.group_by("partition").aggregate([(column, how)])
-    values = grouped.column(f"{column}_{how}").to_pylist()
-    return dict(zip(grouped.column("partition").to_pylist(), values, strict=True))
+def _counts(rows: pa.Table) -> dict[int, int]:
+    """Partition -> how many rows. In numpy: Arrow's grouping costs more than all else a small slice needs here."""
+    counts = np.bincount(rows.column("partition").to_numpy(), minlength=1)
+    return {int(p): int(counts[p]) for p in np.flatnonzero(counts)}
+
+
+def _greatest_of(rows: pa.Table, column: str) -> dict[int, int]:
+    """Partition -> the greatest value of an integer column."""
+    partitions = rows.column("partition").to_numpy()
+    greatest = np.full(int(partitions.max(initial=-1)) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(greatest, partitions, rows.column(column).to_numpy())
+    return {int(p): int(greatest[p]) for p in np.flatnonzero(np.bincount(partitions))}
 
 
 def _upper(records: pa.Table, lower: Frontier, end: Frontier, limit: int) -> Frontier:
     """Where the chunk ends: at the interval's end if it was not cut short, else after each partition's last record."""
     if records.num_rows < limit:
         return end
-    last = _by_partition(records, "offset", "max")
+    last = _greatest_of(records, "offset")
     return tuple(last[p] + 1 if p in last else low for p, low in enumerate(lower))
 
 
 def _late(used: Records, watermark_us: int | None) -> dict[int, int]:
     if watermark_us is None:
         return {}
-    table = _table(used).select(["partition", "event_time"])
-    mark = pa.scalar(watermark_us, pa.timestamp("us"))
-    return _by_partition(table.filter(pc.less(table.column("event_time"), mark)), "event_time", "count")
+    rows = _table(used).select(["partition", "event_time"])
+    behind = rows.column("event_time").cast(pa.int64()).to_numpy() < watermark_us
+    return _counts(rows.filter(pa.array(behind))) if behind.any() else {}
 
 
 def _greatest(a: Records, b: Records) -> Records:
@@ -153,26 +191,23 @@ def _greatest(a: Records, b: Records) -> Records:
 
 
 def _absorbed(lower: Frontier, upper: Frontier, parts: list[_Part], cells: Mapping[str, Lifted]) -> Absorbed:
-    dead = [_by_partition(_table(p[0].dead), "offset", "count") for p in parts]
-    logged = [_by_partition(p[3], "offset", "count") for p in parts]
-    arrivals = [_by_partition(p[3], "arrival", "max") for p in parts]
     ledger = []
     for partition, (low, high) in enumerate(zip(lower, upper, strict=True)):
-        counts = [p[1].counts.get(partition, (0, 0, 0, 0)) for p in parts]
+        counts = [p.counts.get(partition, (0, 0, 0, 0)) for p in parts]
         used, duplicates, filtered, conflicts = (sum(c[i] for c in counts) for i in range(4))
-        holes = high - low - sum(n.get(partition, 0) for n in logged)
-        died = sum(n.get(partition, 0) for n in dead)
-        late = sum(p[4].get(partition, 0) for p in parts)
+        holes = high - low - sum(p.logged.get(partition, 0) for p in parts)
+        died = sum(p.died.get(partition, 0) for p in parts)
+        late = sum(p.late.get(partition, 0) for p in parts)
         ledger.append(Entry(partition, low, high, used, duplicates, died, filtered, holes, conflicts, late))
     return Absorbed(
         lower,
         upper,
         cells,
-        kept=pa.concat_tables([_table(p[1].kept) for p in parts]),
-        dead=pa.concat_tables([_table(p[0].dead) for p in parts]),
+        kept=pa.concat_tables([p.kept for p in parts]),
+        dead=pa.concat_tables([p.dead for p in parts]),
         ledger=tuple(ledger),
-        newest=_merge_max(p[1].newest for p in parts),
-        arrivals=_merge_max(arrivals),
+        newest=_merge_max(p.newest for p in parts),
+        arrivals=_merge_max(p.arrivals for p in parts),
     )
 
 

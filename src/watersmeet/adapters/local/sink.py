@@ -33,7 +33,7 @@ from watersmeet.core.record import Records
 from watersmeet.core.sink import Shape, Sink
 from watersmeet.core.table import Table
 
-from .disk import DIRECTORY_MODE, locked, reachable, sync_directory
+from .disk import DIRECTORY_MODE, locked, reachable, sync_directory, write_file
 from .naming import path_name
 from .piece import Piece, check_sequence, read_file, replace_file
 from .sqlite_sink import SqliteSink
@@ -101,7 +101,7 @@ class FileSink:
         """Write and delete a file, and say what this is."""
         path = self._root / ".probe"
         with reachable(path):
-            replace_file(path, b"", "sink.probe")
+            write_file(path, b"")
             path.unlink()
         return f"{self._form.name} files in {self._root} (Arrow {pa.__version__}, DuckDB {duckdb.__version__})"
 

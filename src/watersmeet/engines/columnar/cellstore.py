@@ -4,7 +4,8 @@
 and small. Cells stay apart by owner in both, so an owner can be dropped at any time.
 
     dropped owners ──> deleted where they are          added owners ──> appended to the tail
-    tail large against the base, or much of it dead ──> base sorted anew, tail empty
+    tail large against the base, or much of the base dead ──> base sorted anew, tail empty
+    more of the tail dead than alive ──> tail written anew
 
 A change is one transaction: a statement sees the cells before it or those after it.
 """
@@ -12,7 +13,8 @@ A change is one transaction: a statement sees the cells before it or those after
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from typing import get_args
 
@@ -20,7 +22,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...core.errors import CorruptError
+from ...core.errors import CorruptError, UnavailableError
 from ...core.view import CellSpec
 from ...core.window import Unit, Window, composes
 from .calendars import bounds
@@ -51,7 +53,7 @@ class CellStore:
         self._writing, self._publishing = threading.Lock(), threading.Lock()
         self._numbers = count()
         self._in_base: frozenset[int] = frozenset()
-        self._dead = 0
+        self._dead = {self.base: 0, self.tail: 0}
         self._panes: frozenset[int] = frozenset()
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in types.items())
         with database.cursor() as cursor:
@@ -79,21 +81,22 @@ class CellStore:
             kept = {name: number for name, number in self._owners.items() if name not in add and name not in drop}
             gone = frozenset(self._owners.values()) - frozenset(kept.values())
             new = {name: next(self._numbers) for name in add}
+            if not new and not gone:
+                return
+            chunks = {f"chunk_{new[name]}": chunk for name, chunk in add.items()}
             # Closing the cursor takes back what was not committed.
-            with self._database.cursor({f"chunk_{new[name]}": chunk for name, chunk in add.items()}) as cursor:
+            with _named(self.spec), self._database.cursor(chunks) as cursor:
                 cursor.execute("BEGIN")
                 dead = self._delete(cursor, gone)
                 for name, number in new.items():
                     self._append(cursor, name, number)
                 panes = self._chart(cursor, add)
-                in_base = self._in_base - gone
-                rows = _rows(cursor, self.base), _rows(cursor, self.tail)
-                if self._unsettled(*rows, dead, (len(kept) + len(new) - len(in_base)) if base else None):
-                    self._settle(cursor)
-                    in_base, dead = frozenset({**kept, **new}.values()), 0
+                in_base, owners = self._in_base - gone, {**kept, **new}
+                if self._settle(cursor, dead, len(owners) - len(in_base) if base else 0):
+                    in_base = frozenset(owners.values())
                 with self._publishing:
                     cursor.execute("COMMIT")
-                    self._owners = {**kept, **new}
+                    self._owners = owners
             self._in_base, self._dead, self._panes = in_base, dead, panes
 
     def close(self) -> None:
@@ -102,14 +105,13 @@ class CellStore:
             for name in (self.base, self.tail, self.calendar):
                 cursor.execute(f"DROP TABLE IF EXISTS {name}")
 
-    def _delete(self, cursor: duckdb.DuckDBPyConnection, gone: frozenset[int]) -> int:
-        """Delete owners; how many dead rows there are then."""
-        dead = self._dead
+    def _delete(self, cursor: duckdb.DuckDBPyConnection, gone: frozenset[int]) -> dict[str, int]:
+        """Delete owners; how many dead rows each table has then."""
+        dead = dict(self._dead)
         for name, numbers in ((self.base, gone & self._in_base), (self.tail, gone - self._in_base)):
             if numbers:
                 among = ", ".join(map(str, sorted(numbers)))
-                [deleted] = cursor.execute(f"DELETE FROM {name} WHERE _owner IN ({among})").fetchone() or (0,)
-                dead += deleted
+                dead[name] += _count(cursor, f"DELETE FROM {name} WHERE _owner IN ({among})")
         return dead
 
     def _append(self, cursor: duckdb.DuckDBPyConnection, owner: str, number: int) -> None:
@@ -137,19 +139,41 @@ class CellStore:
             cursor.execute(f"INSERT INTO {self.calendar} SELECT {', '.join(names)} FROM charted")
         return self._panes | new
 
-    def _unsettled(self, base: int, tail: int, dead: int, owners: int | None) -> bool:
-        """True if the tail, or what is dead, has grown too large; ``owners``: so many in it are meant to stay."""
-        if owners is not None and tail and (4 * tail >= base or owners > TAIL_OWNERS):
+    def _settle(self, cursor: duckdb.DuckDBPyConnection, dead: dict[str, int], staying: int) -> bool:
+        """Write tables anew if that is due, and set what is dead to nought; True if all cells are in the base then.
+
+        ``staying``: the number of owners in the tail, if they are meant to stay.
+        """
+        base, tail = (_count(cursor, f"SELECT count(*) FROM {name}") for name in (self.base, self.tail))
+        share = max(TAIL_ROWS, base // 4)
+        wanted = staying > TAIL_OWNERS or (staying and 4 * tail >= base)
+        if wanted or tail > share or dead[self.base] > share:
+            order = ", ".join([*(quoted(d.name) for d in self.spec.dimensions), "pane"])
+            both = f"SELECT * FROM {self.base} UNION ALL SELECT * FROM {self.tail}"
+            cursor.execute(f"CREATE OR REPLACE TABLE {self.base} AS SELECT * FROM ({both}) ORDER BY {order}")
+            cursor.execute(f"CREATE OR REPLACE TABLE {self.tail} AS SELECT * FROM {self.base} LIMIT 0")
+            dead.update(dict.fromkeys(dead, 0))
             return True
-        return tail + dead > max(TAIL_ROWS, base // 4)
-
-    def _settle(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        order = ", ".join([*(quoted(d.name) for d in self.spec.dimensions), "pane"])
-        both = f"SELECT * FROM {self.base} UNION ALL SELECT * FROM {self.tail}"
-        cursor.execute(f"CREATE OR REPLACE TABLE {self.base} AS SELECT * FROM ({both}) ORDER BY {order}")
-        cursor.execute(f"CREATE OR REPLACE TABLE {self.tail} AS SELECT * FROM {self.base} LIMIT 0")
+        if dead[self.tail] > max(TAIL_ROWS, tail):
+            cursor.execute(f"CREATE OR REPLACE TABLE {self.tail} AS SELECT * FROM {self.tail}")
+            dead[self.tail] = 0
+        return False
 
 
-def _rows(cursor: duckdb.DuckDBPyConnection, name: str) -> int:
-    [rows] = cursor.execute(f"SELECT count(*) FROM {name}").fetchone() or (0,)
+@contextmanager
+def _named(spec: CellSpec) -> Iterator[None]:
+    """Say of what there is too much when the memory does not hold it."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise UnavailableError(
+            f"cells of topic {spec.topic.name}",
+            expected="memory to hold them",
+            got=str(error).splitlines()[0],
+            remedy="allow more, or keep fewer: a larger pane, fewer dimensions, an expire",
+        ) from None
+
+
+def _count(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
+    [rows] = cursor.execute(sql).fetchone() or (0,)
     return int(rows)

@@ -159,12 +159,13 @@ def _one_by_one(ids: _Ids, members: Places, seen: int, horizon_us: int, duplicat
 def _grouped(ids: _Ids) -> tuple[Places, Places]:
     """The records by id and, of one id, in order; and where in that each id starts."""
     order = np.argsort(ids.hi, kind="stable")
-    hi = ids.hi[order]
-    if (hi[1:] == hi[:-1]).any():
-        order = np.lexsort((ids.lo, ids.hi))
     hi, lo = ids.hi[order], ids.lo[order]
-    starts = np.flatnonzero(np.append(True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])))
-    return order, starts
+    same_hi, same_lo = hi[1:] == hi[:-1], lo[1:] == lo[:-1]
+    if (same_hi & ~same_lo).any():  # different ids that share their upper half
+        order = np.lexsort((ids.lo, ids.hi))
+        hi, lo = ids.hi[order], ids.lo[order]
+        same_hi, same_lo = hi[1:] == hi[:-1], lo[1:] == lo[:-1]
+    return order, np.flatnonzero(np.append(True, ~(same_hi & same_lo)))
 
 
 def _seen(ids: _Ids, first: Places, known: Known) -> Times:

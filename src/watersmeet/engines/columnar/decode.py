@@ -1,8 +1,8 @@
 """Decode: LOGGED to DECODED and DEAD.
 
 Every record is in exactly one of the two, in the order in which it came; the counts are checked. A chunk goes through
-up to three readings (`decode_json`: echo, tokens; `decode_record`: alone), each of which takes the rows that the one
-before it would not vouch for. What comes out is the same whichever reading a row took, so chunking changes nothing.
+up to three readings (`echo`; `decode_json`, by tokens; `decode_record`, alone), each of which takes the rows that the
+one before it would not vouch for. What comes out is the same whichever reading a row took, so chunking changes nothing.
 
 Then a row is judged: event time within arrival + skew (``invalid_timestamp``), the topic's checks in the order declared
 (false, null or failing: dead with that reason). Computed columns come last and never kill a record: an expression that
@@ -21,11 +21,11 @@ from ...core.duration import text as duration
 from ...core.engine import Decoded
 from ...core.record import Records
 from ...core.topic import Topic
-from . import decode_json
+from . import decode_json, echo
 from .columns import Columns
 from .database import BATCH_ROWS, table
-from .decode_json import Form
 from .decode_record import Letter, read
+from .echo import Form
 from .functions import call_functions
 from .partials import finite, quoted
 
@@ -44,13 +44,14 @@ DEAD = pa.schema(
         ("detail", pa.string()),
     ]
 )
+_PLACES = ["arrived_at", "partition", "offset", "slice"]
 _GOOD, _UNREAD, _LATE, _CHECKED = 0, 1, 2, 3
 
 
 class Decoder:
     """Decodes the chunks of all topics; used by many threads.
 
-    It remembers how producers write (see `decode_json.Form`), which decides how long a chunk takes and nothing else.
+    It remembers how producers write (see `echo.Form`), which decides how long a chunk takes and nothing else.
     """
 
     def __init__(self, columns: Columns) -> None:
@@ -72,20 +73,21 @@ class Decoder:
         if verdicts.any():
             judged = judged.filter(pa.array(verdicts == _GOOD))
         assert judged.num_rows + len(letters) == logged.num_rows
-        good = judged.column("_row").to_numpy()
-        placed = source if len(good) == logged.num_rows else source.take(pa.array(good))
+        placed = source.select(_PLACES)
+        if judged.num_rows < logged.num_rows:
+            placed = placed.take(judged.column("_row"))
         rows = call_functions(self._columns, topic, _rows(topic, judged, placed))
         return Decoded(rows.select(schema.names).cast(schema), _dead(logged, letters))
 
     def _read(self, topic: Topic, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
         """Judged rows in order, and the letters of those that no reading accepts, by row."""
         parts, left = [], source
-        form = self._forms.get(topic.version) or decode_json.learn(topic, _sample(source))
+        form = self._forms.get(topic.version) or echo.learn(topic, _sample(source))
         if form is not None:
             part, left = self._echo(topic, form, left)
             parts.append(part)
             if 2 * left.num_rows > source.num_rows:
-                form = decode_json.learn(topic, _sample(left), form) or form
+                form = echo.learn(topic, _sample(left), form) or form
             self._forms[topic.version] = form
         if left.num_rows > ALONE_ROWS:
             part, left = self._pass(topic, decode_json.tokens(topic, "source"), left)
@@ -103,10 +105,10 @@ class Decoder:
     def _echo(self, topic: Topic, form: Form, source: pa.Table) -> tuple[pa.Table, pa.Table]:
         if topic.version not in self._wary:
             try:
-                return self._pass(topic, decode_json.echo(topic, form, "source", trusting=True), source)
+                return self._pass(topic, echo.echo(topic, form, "source", trusting=True), source)
             except duckdb.InvalidInputException:
                 self._wary.add(topic.version)
-        return self._pass(topic, decode_json.echo(topic, form, "source"), source)
+        return self._pass(topic, echo.echo(topic, form, "source"), source)
 
     def _pass(self, topic: Topic, reading: str, source: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Rows that the reading vouches for, and what it leaves of the source."""
@@ -144,7 +146,7 @@ class Decoder:
 
 
 def _sample(source: pa.Table) -> list[str | None]:
-    found: list[str | None] = source.column("_text").slice(0, decode_json.SAMPLE).to_pylist()
+    found: list[str | None] = source.column("_text").slice(0, echo.SAMPLE).to_pylist()
     return found
 
 
@@ -231,7 +233,7 @@ def _rows(topic: Topic, judged: pa.Table, placed: pa.Table) -> pa.Table:
     if "event_time" not in rows.column_names:
         source = rows.column(topic.event_time) if topic.event_time else placed.column("arrived_at")
         rows = rows.append_column("event_time", source)
-    for name in ("arrived_at", "partition", "offset", "slice"):
+    for name in _PLACES:
         rows = rows.append_column(name, placed.column(name))
     return rows
 

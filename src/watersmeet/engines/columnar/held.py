@@ -24,7 +24,6 @@ from .reading import Scopes, answer, consistent, prepare
 from .rowtypes import RowTypes, cell_types, row_types
 from .windows import Source
 
-
 REMEMBERED = 256
 
 

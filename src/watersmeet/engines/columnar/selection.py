@@ -92,12 +92,11 @@ def page(after: Sequence[object], key: Sequence[str], types: Mapping[str, str]) 
 
 def ordering(order: Sequence[Order], key: Sequence[str], types: Mapping[str, str]) -> str:
     """An ORDER BY that leaves no tie: what was asked for, then the key; nulls last."""
-    asked = [
-        f"{quoted(o.column)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in order if _type(o.column, types)
-    ]
-    named = {o.column for o in order}
-    rest = [f"{quoted(column)} ASC NULLS LAST" for column in key if column not in named]
-    return f"ORDER BY {', '.join([*asked, *rest])}"
+    named = {item.column: _type(item.column, types) for item in order}
+    every = [*order, *(Order(column) for column in key if column not in named)]
+    return "ORDER BY " + ", ".join(
+        f"{quoted(item.column)} {'DESC' if item.descending else 'ASC'} NULLS LAST" for item in every
+    )
 
 
 @dataclass(frozen=True, slots=True)
