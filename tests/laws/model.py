@@ -395,7 +395,7 @@ class Layers:
         self.blobs = {address: blob for address, blob in self.blobs.items() if address in listed}
 
     def _expire(self) -> None:
-        """Drop the speed cells of the first epoch that is not covered, but never of what only speed knows."""
+        """Drop the speed cells of the first epoch that is not covered everywhere."""
         owing = (
             e for e in self.m.epochs if any(e.number not in manifest.covered(self.m, fp) for fp in self.m.readable)
         )

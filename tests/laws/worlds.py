@@ -59,6 +59,11 @@ def topic(horizon: str, partitions: int, *, excluded: bool) -> wm.Topic:
     )
 
 
+def _days(of: wm.Topic) -> wm.View:
+    measures = {"records": wm.count(), "total": wm.sum("f", scale=3)}
+    return wm.View("days", topic=of, window=wm.calendar("day", "Europe/Berlin"), measures=measures)
+
+
 @cache
 def views(of: wm.Topic) -> dict[str, wm.View]:
     """One view of every family of windows, together all measures."""
@@ -109,12 +114,7 @@ def views(of: wm.Topic) -> dict[str, wm.View]:
             window=wm.running("15s"),
             measures={"records": wm.count(), "latest": wm.last("f"), "ids": wm.distinct("id", size=16)},
         ),
-        "days": wm.View(
-            "days",
-            topic=of,
-            window=wm.calendar("day", "Europe/Berlin"),
-            measures={"records": wm.count(), "total": wm.sum("f", scale=3)},
-        ),
+        "days": _days(of),
         "tags": wm.View(
             "tags",
             topic=of,

@@ -98,12 +98,12 @@ class Serving:
             return self._read_past(request)
         specs = {spec.fingerprint: spec for view in _views(readable) for spec in _specs(view)}
         while True:
-            if self._is_stale(specs):
-                with self._gate.writing():
-                    self._refresh(specs)
             with self._gate.reading():
                 if not self._is_stale(specs):
                     return self._answer(readable, request, specs)
+            with self._gate.writing():
+                if self._is_stale(specs):  # of many that waited, the first has brought it up to date for all
+                    self._refresh(specs)
 
     def _read_past(self, request: Request) -> Answer:
         """Answer from what was live then; holds those cells for this one answer."""

@@ -67,7 +67,7 @@ def test_expressions_of_a_spec_have_the_types_that_duckdb_gives_them() -> None:
 )
 def test_what_has_no_type_is_refused_by_name(expression: dict[str, object], words: str) -> None:
     declared = topic({"s": "varchar"})
-    view = wm.View("v", topic=declared, **{"measures": {"c": wm.count()}, **expression})  # type: ignore[arg-type]
+    view = wm.View("v", topic=declared, **{"measures": {"c": wm.count()}, **expression})  # type: ignore[arg-type]  # any field
     with pytest.raises(DeclarationError, match="topic t") as caught:
         COLUMNS.spec(view.cells)
     assert words in str(caught.value)

@@ -34,6 +34,8 @@ def test_the_time_of_the_answer_is_a_parameter(spelt: str) -> None:
 def test_a_limit_keeps_the_first_rows_of_the_statement_s_order() -> None:
     assert run("select i from t order by i desc", limit=2)["i"].to_pylist() == [3, 2]
     assert run("with s as (select i from t) select i from s order by i", limit=1)["i"].to_pylist() == [1]
+    assert run("select i from t order by i -- ascending", limit=1)["i"].to_pylist() == [1]
+    assert run("select i from t order by i;", limit=1)["i"].to_pylist() == [1]
 
 
 def test_rates_are_exact() -> None:
@@ -70,6 +72,12 @@ def test_wide_integers_come_out_as_decimals() -> None:
 )
 def test_what_fails_is_a_request_that_cannot_be_met(sql: str) -> None:
     with pytest.raises(RequestError, match="query; expected a statement that runs"):
+        run(sql)
+
+
+@pytest.mark.parametrize("sql", ["", "select 1; select 2"])
+def test_a_query_is_one_statement(sql: str) -> None:
+    with pytest.raises(RequestError, match="one statement"):
         run(sql)
 
 

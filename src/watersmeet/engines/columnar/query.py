@@ -69,10 +69,13 @@ class Queries:
             text = statements.parse(sql, subject="query", where="").sql(dialect="duckdb", comments=False)
         with self._database.cursor(tables) as cursor:
             try:
-                [statement] = cursor.extract_statements(text)
-                values: dict[str, object] = {"as_of": moment(as_of_us)} if statement.named_parameters else {}
+                found = cursor.extract_statements(text)
+                if len(found) != 1:
+                    raise RequestError("query", expected="one statement", got=str(len(found)))
+                values: dict[str, object] = {"as_of": moment(as_of_us)} if found[0].named_parameters else {}
                 if limit is not None:
-                    text, values["row_limit"] = f"SELECT * FROM ({text}) LIMIT $row_limit", limit
+                    # A line of its own: the statement may end in a comment.
+                    text, values["row_limit"] = f"SELECT * FROM ({text.rstrip(' ;')}\n) LIMIT $row_limit", limit
                 return _plain(fetch(cursor, text, values))
             except duckdb.Error as error:
                 raise refused("query", error) from None
