@@ -134,6 +134,17 @@ CASES: dict[str, Case] = {
     "distinct on time": Case(
         "select distinct on (window_start) window_start as t, k, n from a order by window_start, k, n", {"a": AT}
     ),
+    "distinct on an alias": Case(
+        "select distinct on (t) date_trunc('hour', window_start) as t, n, k from a order by t, n, k", {"a": WITHIN_HOUR}
+    ),
+    "distinct on an alias called like a column": Case(
+        "select distinct on (window_start) date_trunc('hour', window_start) as window_start, window_start as t, n, k from a order by t, n, k",
+        {"a": None},
+    ),
+    "distinct on, chosen by a window": Case(
+        "select distinct on (window_start) window_start as t, k, n from a order by sum(n) over (partition by window_start), k, n",
+        {"a": None},
+    ),
     "distinct on something else": Case(
         "select distinct on (k) window_start as t, k, n from a order by k, window_start, n", {"a": None}
     ),

@@ -141,36 +141,49 @@ def changing(world: World, transition: Transition, **blobs: Cells | Ids) -> Worl
 
 
 def speed(name: str, rounds: int, *, takes_over: bool = False) -> list[Act]:
-    """Absorb the log in slices; whoever holds the lease at the start, or takes it."""
+    """Absorb the log in slices; whoever holds the lease at the start, or takes it.
+
+    The ids it remembers are loaded once and then its own affair, so one that was fenced must not commit any more. Each
+    commit is tried again, as if its answer had been lost.
+    """
 
     def lease(world: World, _: Local) -> Took:
         return world.change(lambda m: manifest.lease(m, name)), world.m.generation + 1, 1
 
-    def compute(world: World, generation: Local) -> Took | None:
-        m = world.m
-        if any(e.unabsorbed and not e.owner for e in m.epochs):
-            return None  # its kept ids are not known yet
-        assert isinstance(generation, int)
+    def remember(world: World, generation: Local) -> Took | None:
+        if any(e.unabsorbed and not e.owner for e in world.m.epochs):
+            return None  # the ids in it are not known yet
+        return world, (generation, world.ids(world.m.open_epoch + 1)), 1
+
+    def compute(world: World, mine: Local) -> Took:
+        m, (generation, known) = world.m, mine
         upper = tuple(min(at + 1, len(ids)) for at, ids in zip(m.frontier, LOG, strict=True))
-        used, kept = decide(m.frontier, upper, world.ids(m.open_epoch + 1))
-        attempt = f"{name}{'-'.join(map(str, m.frontier))}at{m.declaration}"
+        used, kept = decide(m.frontier, upper, known)
         marks = (None, None)
         made = Commit(
-            attempt, generation, m.declaration, m.frontier, upper, m.readable, ledger(m.frontier, upper, used),
-            None, marks, marks,
+            f"{name}{'-'.join(map(str, m.frontier))}at{m.declaration}", generation, m.declaration, m.frontier, upper,
+            m.readable, ledger(m.frontier, upper, used), None, marks, marks,
         )  # fmt: skip
-        return world, (made, used, kept, generation), 1
+        return world, (made, used, kept, mine), 1
 
     def commit(world: World, seen: Local) -> Took:
-        made, used, kept, generation = seen
-        cells = {f"{fp}__{made.attempt}": used for fp in made.fingerprints}
-        return (
-            changing(world, lambda m: manifest.commit(m, made), **cells, **{f"ids__{made.attempt}": kept}),
-            generation,
-            1,
-        )
+        made, used, kept, (generation, known) = seen
+        after = _commit(world, made, used, kept)
+        learnt = known if after is world else known | kept
+        return after, (made, used, kept, (generation, learnt)), 1
 
-    return [lease] * takes_over + [compute, commit] * rounds
+    def again(world: World, seen: Local) -> Took:
+        made, used, kept, mine = seen
+        if made.lower == world.m.frontier:  # it was refused: not lost, and computed anew
+            return world, mine, 1
+        return _commit(world, replace(made, attempt=f"{made.attempt}again"), used, kept), mine, 1
+
+    return [lease] * takes_over + [remember] + [compute, commit, again] * rounds
+
+
+def _commit(world: World, made: Commit, used: Cells, kept: Ids) -> World:
+    cells = {f"{fp}__{made.attempt}": used for fp in made.fingerprints}
+    return changing(world, lambda m: manifest.commit(m, made), **cells, **{f"ids__{made.attempt}": kept})
 
 
 def roller(_: str = "") -> list[Act]:
@@ -440,6 +453,7 @@ def check(world: World) -> None:
         assert set(cells) <= set(expected)
     excused = {gap.epoch for gap in m.gaps} | {e.number for e in m.epochs if e.unabsorbed}
     assert set(cover(m, world.serving).missing) <= excused, "what is served is whole but for what was said to be gone"
+    assert all(m.readable <= b.fingerprints for b in m.blocks if b.epoch == m.open_epoch), "as declared"
     open_slices = [s for s in m.slices if s.epoch == m.open_epoch]
     counted = total([*(e for epoch in m.epochs for e in epoch.ledger), *(e for s in open_slices for e in s.ledger)])
     assert counted.balanced

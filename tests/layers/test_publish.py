@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import random
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -9,9 +12,12 @@ import pytest
 
 import watersmeet as wm
 from tests.faults import shop
-from watersmeet.core.errors import ConflictError
+from watersmeet.core.errors import ConflictError, DeclarationError
 from watersmeet.core.manifest import roll
+from watersmeet.core.sink import Shape
+from watersmeet.core.topic import Exclusion
 from watersmeet.layers import ingest
+from watersmeet.layers.publish import Publisher, Round
 from watersmeet.runtime.node import Node
 
 pytestmark = pytest.mark.integration
@@ -133,3 +139,102 @@ def test_a_batch_publish_changes_no_row(node: Node) -> None:
     node.parts.state.change("orders", lambda m: roll(m, 1))
     node.catch_up({})
     assert node.publisher.publish(table).upserts == 0
+
+
+def batch(node: Node) -> None:
+    node.parts.state.change("orders", lambda m: roll(m, node.parts.clock.now_us()))
+    node.catch_up({})
+
+
+def test_a_topic_is_published_epoch_by_epoch_each_record_that_counted_once(node: Node) -> None:
+    topic = node.declarations().topic("orders")
+    table, sent = wm.Table("orders_table", of=topic), shop.workload("steady", 20)
+    assert node.publisher.publish(table).scopes == 0  # nothing is decided for good yet
+    more(node, [sent[3], sent[4], b"{", shop.order(30, random.Random(1), amount=-1)])
+    batch(node)
+    assert node.publisher.publish(table) == Round("orders_table", 1, 20)
+    more(node, [sent[5], *shop.workload("steady", 26)[20:]])
+    assert node.publisher.publish(table) == Round("orders_table")
+    batch(node)
+    assert node.publisher.publish(table) == Round("orders_table", 1, 6)
+    rows = published(node, "orders_table")
+    assert sorted(str(row["order_id"]) for row in rows) == sorted(f"o{n}" for n in range(26))
+    assert {row["_epoch"] for row in rows} == {0, 1}
+    amounts = {json.loads(p)["order_id"]: json.loads(p)["amount"] for p in shop.workload("steady", 26)}
+    assert all(row["amount"] == amounts[row["order_id"]] for row in rows)
+    again = shop.open_node(node.parts.settings.directory, node.parts.clock)
+    assert again.publisher.publish(table) == Round("orders_table")
+
+
+def test_dead_letters_are_published_with_their_reasons(node: Node) -> None:
+    table = wm.Table("dead_orders", of=node.declarations().topic("orders"), dead=True)
+    more(node, [b"{", shop.order(30, random.Random(1), amount=-1)])
+    batch(node)
+    assert node.publisher.publish(table) == Round("dead_orders", 1, 2)
+    rows = published(node, "dead_orders")
+    assert {(row["reason"], row["value"]) for row in rows} == {
+        ("malformed_json", b"{"),
+        ("negative_amount", shop.order(30, random.Random(1), amount=-1)),
+    }
+
+
+def test_columns_of_a_topic_keep_its_key(node: Node) -> None:
+    table = wm.Table("amounts", of=node.declarations().topic("orders"), columns=["order_id", "amount * 2 as twice"])
+    batch(node)
+    node.publisher.publish(table)
+    [row, *_] = published(node, "amounts")
+    assert set(row) >= {"order_id", "twice", "partition", "offset", "_epoch"}
+    assert "product" not in row
+
+
+def test_an_excluded_record_leaves_the_table_with_the_next_version_of_its_topic(node: Node) -> None:
+    batch(node)
+    table = wm.Table("orders_table", of=node.declarations().topic("orders"))
+    node.publisher.publish(table)
+    node.exclude("orders", Exclusion(where="order_id = 'o3'", reason="test"), apply=True)
+    node.catch_up({})
+    now = wm.Table("orders_table", of=node.declarations().topic("orders"))
+    assert node.publisher.publish(now).scopes >= 1
+    assert sorted(str(r["order_id"]) for r in published(node, "orders_table")) == sorted(
+        f"o{n}" for n in range(20) if n != 3
+    )
+
+
+def test_a_query_is_final_when_its_inputs_are(node: Node) -> None:
+    hours = wm.Query(
+        "hours",
+        inputs={"s": shop.sales},
+        key=["hour", "product"],
+        time="hour",
+        sql="select date_trunc('hour', window_start) as hour, product, sum(orders)::bigint as orders from s group by all",
+    )
+    table = wm.Table("hours_table", of=hours, when="final")
+    assert hours.settles_us == 3_659_999_999  # its minutes begin less than an hour after it, and last a minute
+    draw = random.Random(1)
+    node.parts.clock.sleep(2 * 3600)
+    more(node, [shop.order(900, draw, product=p, at=shop.NOON_MS + 2_430_000) for p in ("tea", "coffee")])
+    assert node.publisher.publish(table) == Round("hours_table")
+    node.parts.clock.sleep(2 * 3600)
+    more(node, [shop.order(901 + n, draw, at=shop.NOON_MS + 7_400_000) for n in range(12)])
+    node.publisher.publish(table)
+    assert {row["hour"] for row in published(node, "hours_table")} >= {datetime(2023, 11, 14, 22)}
+
+
+def test_a_table_without_its_key_is_refused(node: Node) -> None:
+    with pytest.raises(DeclarationError, match="Add product"):
+        node.publisher.publish(wm.Table("keyless", of=shop.sales, columns=["window_start", "orders"]))
+
+
+def test_digests_leave_alone_what_has_not_moved(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = wm.Table("sales_table", of=shop.sales)
+    node.publisher.publish(table)
+    looked: list[str] = []
+    honest = Publisher._write
+
+    def watched(self: Publisher, table: wm.Table, shape: Shape, scope: str, *rest: Any, **more: Any) -> Round:
+        looked.append(scope)
+        return honest(self, table, shape, scope, *rest, **more)
+
+    monkeypatch.setattr(Publisher, "_write", watched)
+    more(node, [shop.workload("steady", 21)[20]])
+    assert node.publisher.publish(table).scopes == len(looked) <= 2

@@ -15,7 +15,6 @@ from .sql.lineage import Lineage, Shift
 from .sql.relation import Field, Input
 from .topic import Topic
 from .view import View
-from .window import Window
 
 _PRESENTED = {
     "mean": "a mean",
@@ -23,15 +22,6 @@ _PRESENTED = {
     "stddev": "a standard deviation",
     "distinct": "a distinct count",
     "top": "a list cut to the top",
-}
-_DAY_US = 86_400_000_000
-# Clocks that change make a local day up to an hour or so longer; none was ever two days long.
-_LONGEST_US = {
-    "day": 2 * _DAY_US,
-    "week": 8 * _DAY_US,
-    "month": 32 * _DAY_US,
-    "quarter": 93 * _DAY_US,
-    "year": 367 * _DAY_US,
 }
 
 
@@ -123,6 +113,23 @@ class Query:
         return lineages.pushdown(self.lineage, self.time)
 
     @cached_property
+    def settles_us(self) -> int | None:
+        """How far a watermark must have passed a row's time until no input with a time can change the row.
+
+        In microseconds, 0 or more; None: nothing bounds it. Inputs without time, such as facts, may change at any time.
+        """
+        out = 0
+        for alias, of in self.inputs.items():
+            shift = self.shifts[alias]
+            if of.time is None:
+                continue
+            longest = (of.frame.lengths_us or (0, None))[1] if isinstance(of, View) else of.settles_us
+            if shift is None or longest is None:
+                return None
+            out = max(out, shift.after_us + longest)
+        return out
+
+    @cached_property
     def views(self) -> tuple[View, ...]:
         """Every view that it rests on, directly or through other queries, each once."""
         out: dict[str, View] = {}
@@ -151,7 +158,7 @@ def _input(of: View | Query) -> Input:
     overlapping = frame.kind in ("hopping", "running")
     fields = [
         Field("window_start", (0, 0) if of.time else None),
-        Field("window_end", _length(frame)),
+        Field("window_end", of.frame.lengths_us),
         *(Field(dimension.name) for dimension in of.by),
         *(Field(name, None, _PRESENTED.get(m.kind, ""), overlapping) for name, m in of.measures.items()),
     ]
@@ -160,18 +167,6 @@ def _input(of: View | Query) -> Input:
         return given
     derived = [(name, item.text) for name, item in of.derived]
     return lineages.extended(given, derived, of.time, subject=f"view {of.name}", where=of.where_declared)
-
-
-def _length(frame: Window) -> tuple[int, int] | None:
-    """Between which bounds the end of a window lies after its start, where it has any."""
-    match frame.kind:
-        case "tumbling" | "hopping":
-            return frame.size_us, frame.size_us
-        case "running":
-            return frame.every_us, frame.every_us
-        case "calendar" if frame.unit is not None:
-            return 0, _LONGEST_US[frame.unit]
-    return None
 
 
 Readable = View | Query

@@ -28,7 +28,8 @@ class Table:
         columns: ``"*"``, names, and ``"expression as name"``; ``published_at`` may be used.
         every: how often it is brought up to date.
         ttl: age after which the destination may drop a row.
-        when: ``"changed"`` publishes provisional rows too, ``"final"`` only rows whose window is final.
+        when: ``"changed"`` publishes provisional rows too, ``"final"`` only rows that the watermark has passed. Of a
+            topic, records are published once the batch layer has decided their epoch, either way.
         freeze: once the watermark has passed a scope's end by so much, later changes are counted but not written.
         dead: publish the topic's dead letters instead of its records.
     """
@@ -73,6 +74,14 @@ class Table:
                 remedy="name the topic whose dead letters it holds",
                 where=where,
             )
+        if self.when == "final" and not _can_settle(self.of):
+            raise DeclarationError(
+                f"when of table {self.name}",
+                expected="rows that become final: a view with windows, or a query whose time follows its inputs'",
+                got=f"{self.of.name}, whose rows may always change",
+                remedy="leave it out to publish rows as they are",
+                where=where,
+            )
         for name in ("every", "ttl", "freeze"):
             value = getattr(self, name)
             if value is not None:
@@ -89,3 +98,10 @@ class Table:
     @property
     def ttl_us(self) -> int | None:
         return None if self.ttl is None else microseconds(self.ttl)
+
+
+def _can_settle(of: Topic | View | Query) -> bool:
+    """Whether its rows become final some time."""
+    if isinstance(of, Query):
+        return of.time is not None and of.settles_us is not None
+    return isinstance(of, Topic) or of.time is not None

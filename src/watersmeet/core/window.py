@@ -30,6 +30,17 @@ Unit = Literal["day", "week", "month", "quarter", "year"]
 _UNITS: tuple[Unit, ...] = ("day", "week", "month", "quarter", "year")
 
 
+_DAY_US = 86_400_000_000
+# Clocks that change make a local day up to an hour or so longer; none was ever two days long.
+_LONGEST_US = {
+    "day": 2 * _DAY_US,
+    "week": 8 * _DAY_US,
+    "month": 32 * _DAY_US,
+    "quarter": 93 * _DAY_US,
+    "year": 367 * _DAY_US,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A declared window; made by `tumbling`, `hopping`, `calendar`, `session` and `running`.
@@ -55,6 +66,18 @@ class Window:
         if self.kind in ("tumbling", "hopping"):
             return math.gcd(self.size_us, self.every_us)
         return self.every_us if self.kind == "running" else 0
+
+    @property
+    def lengths_us(self) -> tuple[int, int] | None:
+        """Between which bounds a window's end lies after its start; None where nothing bounds it."""
+        match self.kind:
+            case "tumbling" | "hopping":
+                return self.size_us, self.size_us
+            case "running":
+                return self.every_us, self.every_us
+            case "calendar" if self.unit is not None:
+                return 0, _LONGEST_US[self.unit]
+        return None
 
     def __str__(self) -> str:
         match self.kind:

@@ -87,7 +87,7 @@ class Node:
             self.declarations, parts.state, parts.engine, parts.clock, source=parts.log, cache=parts.cache
         )
         self.repair = Repair(parts.state, parts.log, parts.engine)
-        self.publisher = Publisher(self.reader, parts.state, parts.engine, parts.clock, parts.sink)
+        self.publisher = Publisher(self.reader, parts.state, parts.archive, parts.engine, parts.clock, parts.sink)
         send = notify or notifier(parts.settings.notify)
         self.alerts = Alerts(self.reader, parts.state, parts.engine, parts.clock, notify=send)
 

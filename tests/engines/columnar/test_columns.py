@@ -63,6 +63,8 @@ def test_expressions_of_a_spec_have_the_types_that_duckdb_gives_them() -> None:
         ({"explode": "s as tag"}, "expected a list; got varchar"),
         ({"dimensions": ["no_such_function(s) as n"]}, "an expression that DuckDB can type"),
         ({"measures": {"m": wm.count(where="length(s)")}}, "a condition"),
+        ({"dimensions": ["s as p0_n"]}, "a name that cells do not use themselves"),
+        ({"dimensions": ["s as pane_end"]}, "a name that cells do not use themselves"),
     ],
 )
 def test_what_has_no_type_is_refused_by_name(expression: dict[str, object], words: str) -> None:

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from watersmeet.core.errors import UnavailableError
 from watersmeet.engines.columnar import database as module
 from watersmeet.engines.columnar.database import Database, run, table
 
@@ -81,6 +82,13 @@ def test_few_plans_are_kept_and_a_failed_one_is_not(database: Database, monkeypa
     with pytest.raises(duckdb.Error):
         database.select("SELECT nothing FROM t", {"t": pa.table({"x": [1]})})
     assert len(database._idle) == 2
+
+
+def test_too_little_memory_is_said_so() -> None:
+    small = Database(threads=1, memory="40MB")
+    rows = pa.table({"x": pa.array(range(3_000_000), pa.int64())})
+    with pytest.raises(UnavailableError, match="memory of the engine"):
+        small.select("SELECT list(DISTINCT x::VARCHAR || '-' || x) AS l FROM t", {"t": rows})
 
 
 def test_threads_share_it(database: Database) -> None:

@@ -183,7 +183,7 @@ def partials(spec: CellSpec, found: Row) -> list[tuple[Any, ...]]:
     return out
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(drawn=ROWS)
 def test_each_lift_is_its_definition(drawn: list[tuple[Row, int]]) -> None:
     rows = decoded([row for row, _ in drawn], [p for _, p in drawn])
@@ -202,7 +202,7 @@ WINDOWS = [None, wm.tumbling("1s"), wm.running("3s"), wm.session("1s"), wm.calen
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(drawn=ROWS, data=st.data())
 def test_any_split_merged_is_the_whole_lifted(window: Any, drawn: list[tuple[Row, int]], data: st.DataObject) -> None:
     rows = decoded([row for row, _ in drawn], [p for _, p in drawn])

@@ -150,18 +150,15 @@ class Axes:
             lacking: axes that rows without a partner lack.
         """
         turned = [Bound(b.right, b.left, (-b.span[1], -b.span[0])) for b in bounds]
-        sides = {axis: root in set(left.roots.values()) for axis, root in self.roots.items()}
+        lefts, rights = set(left.roots.values()), set(right.roots.values())
+        ends = [axis for axis in self.reach if self.roots[axis] in rights]
         reach, gaps = {}, dict(self.gaps)
         for axis, own in self.reach.items():
-            is_left = sides[axis]
-            ways = self._ways(axis, bounds if is_left else turned)
-            reach[axis] = _widest([own, _narrowest(ways, (right if is_left else left).inputs)])
-            if is_left:
-                gaps |= {
-                    (axis, end): gap
-                    for end in self.reach
-                    if not sides[end] and (gap := self._across(axis, end, bounds))
-                }
+            if self.roots[axis] in lefts:
+                reach[axis] = _widest([own, _narrowest(self._ways(axis, bounds), right.inputs)])
+                gaps |= {(axis, end): gap for end in ends if (gap := self._across(axis, end, bounds))}
+            elif self.roots[axis] in rights:
+                reach[axis] = _widest([own, _narrowest(self._ways(axis, turned), left.inputs)])
         return replace(self, reach=reach, gaps=gaps, nullable=self.nullable | {self.roots[axis] for axis in lacking})
 
     def _across(self, start: Axis, end: Axis, bounds: Sequence[Bound]) -> Span | None:

@@ -80,6 +80,12 @@ class Scope:
             return found and found.without_time()
         return found
 
+    def output(self, key: exp.Expr) -> exp.Expr:
+        """What DISTINCT ON means by a key: if it is a name alone, the column of the result before that of a table."""
+        if isinstance(key, exp.Column) and not key.table:
+            return self.aliases.get(key.name.lower(), key)
+        return key
+
     def _here(self, column: exp.Column) -> Origin | None:
         name, table = column.name.lower(), column.table.lower()
         if column.args.get("db"):

@@ -93,7 +93,7 @@ class Tracer:
         if distinct is None:
             return result
         on = distinct.args.get("on")
-        found = [scope.live(key) for key in on.expressions] if on else [origin.moment for _, origin in columns]
+        found = [scope.live(scope.output(key)) for key in on.expressions] if on else [o.moment for _, o in columns]
         return deduplicated(result, {moment.axis for moment in found if moment is not None})
 
     # -- clauses -----------------------------------------------------------------------------------------------------
@@ -128,6 +128,8 @@ class Tracer:
     def _look(self, scope: Scope, node: exp.Select) -> None:
         """Let rows look at others, through windows."""
         named = {window.this.name.lower(): window for window in node.args.get("windows") or ()}
+        distinct, order = node.args.get("distinct"), node.args.get("order")
+        choosing = list(order.walk()) if order and distinct and distinct.args.get("on") else []
         windows = []
         for part in nodes(node):
             if not isinstance(part, exp.Window) or part in named.values():
@@ -140,7 +142,8 @@ class Tracer:
             moment = scope.live(framed[0]) if framed else None
             if framed and moment:
                 bounds.append(Bound(moment.axis, moment.axis, framed[1]))
-            windows.append(bounds)
+            # Where ORDER BY chooses rows, a name in it may mean an alias first.
+            windows.append([] if any(part is other for other in choosing) else bounds)
         scope.axes = scope.axes.spread(windows)
 
     def _check_names(self, scope: Scope, node: exp.Select) -> None:

@@ -15,17 +15,17 @@ from ...core.window import Unit
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LEAST, _GREATEST = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND for year in (3, 9998))
+LEAST_US, GREATEST_US = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND for year in (3, 9998))
 
 
 @lru_cache(maxsize=65536)
 def bounds(unit: Unit, zone: str, at_us: int) -> tuple[int, int]:
     """Start and end of the ``unit`` that holds an instant, in µs since 1970-01-01Z, half open.
 
-    Python's calendar ends near the years 1 and 9999: an earlier instant than year 3, or a later than 9998, is taken for
-    the first of those years.
+    Python's calendar ends near the years 1 and 9999: an instant before `LEAST_US`, the start of year 3, or after
+    `GREATEST_US`, the start of year 9998, is taken for that.
     """
-    at_us = min(max(at_us, _LEAST), _GREATEST)
+    at_us = min(max(at_us, LEAST_US), GREATEST_US)
     local = (_EPOCH + timedelta(microseconds=at_us)).astimezone(ZoneInfo(zone)).date()
     first = _first(unit, local)
     while day_start(_after(unit, first), zone) <= at_us:  # at_us stands in the second of two equal local days

@@ -5,6 +5,7 @@ The type of an expression is whatever DuckDB gives it, so it is asked, once a to
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from .database import Database, run
 from .partials import quoted
 
 DIGEST = {"_hi": "UBIGINT", "_lo": "UBIGINT"}
+_TAKEN = re.compile(r"pane_end|p\d+_(n|s|hi|lo|v|t|p|o|i|h|cut)", re.IGNORECASE)
 PLACE = {"event_time": "TIMESTAMP", "arrived_at": "TIMESTAMP", "partition": "INTEGER", "offset": "BIGINT"}
 
 
@@ -114,6 +116,14 @@ class Columns:
 
     def _bind_spec(self, spec: CellSpec) -> SpecTypes:
         where = spec.topic.where_declared
+        for dimension in spec.dimensions:
+            if _TAKEN.fullmatch(dimension.name):
+                raise DeclarationError(
+                    f"dimension {dimension.name!r} over topic {spec.topic.name}",
+                    expected="a name that cells do not use themselves",
+                    remedy="rename it",
+                    where=where,
+                )
         types = dict(self.decoded(spec.topic))
         element = None
         if spec.explode is not None:

@@ -24,6 +24,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ...core.errors import UnavailableError
 from ...core.record import Records
 
 BATCH_ROWS = 65_536
@@ -74,7 +75,10 @@ class Database:
             cursor.close()
 
     def select(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """The result of a SELECT over ``tables``, for statements that come back: planned once."""
+        """The result of a SELECT over ``tables``, for statements that come back: planned once.
+
+        Raises `UnavailableError` when it takes more memory than there is.
+        """
         key = (sql, tuple((name, found.schema) for name, found in tables.items()))
         with self._lock:
             waiting = self._idle.get(key)
@@ -83,6 +87,14 @@ class Database:
             plan = _Plan(self._connection.cursor(), sql, tables)
         try:
             result = plan.run(tables)
+        except duckdb.OutOfMemoryException as error:
+            plan.close()
+            raise UnavailableError(
+                "memory of the engine",
+                expected="room for a chunk",
+                got=str(error).splitlines()[0],
+                remedy="allow it more memory, or make slices shorter",
+            ) from None
         except duckdb.Error:
             plan.close()
             raise

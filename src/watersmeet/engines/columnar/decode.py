@@ -6,7 +6,7 @@ one before it would not vouch for. What comes out is the same whichever reading 
 
 Then a row is judged: event time within arrival + skew (``invalid_timestamp``), the topic's checks in the order declared
 (false, null or failing: dead with that reason). Computed columns come last and never kill a record: an expression that
-fails gives null.
+fails gives null. A topic without id has no use for digests: ``_hi`` and ``_lo`` are absent, ``_content`` is null.
 """
 
 from __future__ import annotations

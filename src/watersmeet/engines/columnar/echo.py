@@ -127,16 +127,18 @@ def echo(topic: Topic, form: Form, source: str, *, trusting: bool = False) -> st
     structure = json.dumps({key: _lenient(form, key, types.get(key)) for key in form.keys})
     condition = "prefix(_text, '{') AND suffix(_text, '}')" if trusting else "json_valid(_text)"
     parsed = f"SELECT {passed()}, {parsed_fields(structure, condition)} AS _f FROM {source}"
-    fields = [f"{_field(form, key, types.get(key))} AS {raw_name(key)}" for key in form.keys]
+    fields = ["_f IS NOT NULL AS _object"]
+    fields += [f"{_field(form, key, types.get(key))} AS {raw_name(key)}" for key in form.keys]
     fields += [f"NULL::{kind.sql} AS {raw_name(name)}" for name, kind in topic.types if name not in form.keys]
     chains = {name: _echoed(form, name, kind) for name, kind in topic.types}
     read = stepped(f"SELECT {passed()}, {', '.join(fields)} FROM ({parsed})", chains)
-    vouched = [f"{_written(form, types)} = _text"]
+    vouched = ["_object", f"{_written(form, types)} = _text"]
     lax = literal(f"^-?[nNiI]|{LAX}")
     unread = [raw_name(key) for key in form.keys if key not in types]
     vouched += [f"({raw} IS NULL OR NOT regexp_matches({raw}, {lax}) AND {shallow(raw)})" for raw in unread]
-    # Without steps the field itself is the value, and what was written of it is all there is to say.
-    vouched += [given(name, kind, f"{raw_name(name)} IS NULL") for name, kind in topic.types if chains[name]]
+    # Without steps the field itself is the value: that it was written says all but whether it may be null.
+    judged = [(name, kind) for name, kind in topic.types if chains[name] or kind.required]
+    vouched += [given(name, kind, f"{raw_name(name)} IS NULL") for name, kind in judged]
     return f"SELECT {passed()}, {column_list(topic)}, coalesce({' AND '.join(vouched)}, false) AS _ok FROM ({read})"
 
 

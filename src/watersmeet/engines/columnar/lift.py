@@ -21,10 +21,9 @@ from ...core.record import Records
 from ...core.topic import Topic
 from ...core.view import EXPLODE_LIMIT, CellSpec
 from ...core.window import Window
-from .calendars import bounds
+from .calendars import GREATEST_US, LEAST_US, bounds
 from .columns import Columns, is_column, tried
 from .database import BATCH_ROWS, table
-from .decode_record import MAX_US, MIN_US
 from .merge import islands
 from .partials import SAFE_DIGITS, decimal_digits, finite, key_columns, lift_columns, partial_types, quoted, usable
 
@@ -153,11 +152,9 @@ def _calendar_panes(pane: Window, rows: pa.Table) -> pa.Array:
     assert pane.unit is not None
     times: NDArray[np.int64] = rows.column("event_time").cast(pa.int64()).to_numpy()
     starts: set[int] = set()
-    # On its first day the calendar of a western zone has not begun, and a year that is the last has no end.
-    least, greatest = MIN_US + _DAY_US, MAX_US - 366 * _DAY_US
-    for day in np.unique(times // _DAY_US).tolist():
-        at, last = max(day * _DAY_US, least), min((day + 1) * _DAY_US - 1, greatest)
-        start, end = bounds(pane.unit, pane.zone, min(at, greatest))
+    for day in np.unique(np.clip(times, LEAST_US, GREATEST_US) // _DAY_US).tolist():
+        last = min((day + 1) * _DAY_US - 1, GREATEST_US)
+        start, end = bounds(pane.unit, pane.zone, day * _DAY_US)
         starts.add(start)
         while end <= last:
             start, end = bounds(pane.unit, pane.zone, end)

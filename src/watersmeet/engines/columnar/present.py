@@ -5,8 +5,9 @@
               are a partial  computed         over all rows    range, fill, having, where,
                                               that were read   page, order, limit
 
-Nothing that selects stands before the derived columns if one of them has a lag: it sees every row of its key that a
-lookback can reach. An expression that fails, or gives no finite number, is null, as in a lift.
+Nothing that selects stands before the derived columns: a lag sees every row of its key that a lookback can reach. At
+most whole keys are left out, when `picked` saw that none of their rows will be asked for. An expression that fails, or
+gives no finite number, is null, as in a lift.
 
 Over nothing a measure is null, except count and distinct: 0. `fill` gives each key that has a row in the range one for
 each window that it lacks, with derived columns null; it is a row like any other to having and where.
@@ -15,7 +16,7 @@ each window that it lacks, with derived columns null; it is a row like any other
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...core.measure import PARTIALS, Lift, Measure
 from ...core.sql.expression import Scalar
@@ -51,8 +52,36 @@ def hidden(view: View) -> Hidden:
     return Hidden(estimates, {n: m for n, m in view.measures.items() if m.kind in ("variance", "stddev")})
 
 
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A first look at few columns, which says whose rows are worth computing.
+
+    Args:
+        source: the view's cells.
+        bounds: of the rows that are asked for.
+        end: how they are picked, as it follows a FROM, by `plain_columns` alone.
+        columns: those that ``end`` reads.
+    """
+
+    source: Source
+    bounds: Bounds
+    end: str
+    columns: frozenset[str]
+
+
+def picked(view: View, pick: Pick) -> list[tuple[str, str]]:
+    """Common table expressions, the last of which has the dimensions of the rows that are picked."""
+    measures = {name: view.measures[name] for name in view.measures if name in pick.columns}
+    parts = frozenset(_plain_part(view, measure) for measure in measures.values())
+    merged = compose(view, replace(pick.source, prefix="pick_", keep=parts), pick.bounds)
+    by = [quoted(d.name) for d in view.by]
+    shown = [_plain(view, name, measure) for name, measure in measures.items()]
+    rows = f"SELECT {', '.join(['window_start', f'{merged.end} AS window_end', *by, *shown])} FROM {merged.name}"
+    return [*merged.steps, ("picked", f"SELECT {', '.join(by)} FROM ({rows}){pick.end}")]
+
+
 def measured(
-    view: View, source: Source, types: Mapping[str, str], tops: Mapping[str, Source], bounds: Bounds, early: str = ""
+    view: View, source: Source, types: Mapping[str, str], tops: Mapping[str, Source], bounds: Bounds
 ) -> list[tuple[str, str]]:
     """Common table expressions, the last of which has window bounds, dimensions, measures and hidden columns.
 
@@ -62,7 +91,6 @@ def measured(
         source: the view's cells, with ``keep`` set to `needed`.
         types: SQL types of the partial columns.
         tops: the cells of `top` measures.
-        early: what picks rows by `plain_columns` alone, as it follows a FROM; spares computing the others.
     """
     merged = compose(view, source, bounds)
     by = [quoted(d.name) for d in view.by]
@@ -72,8 +100,7 @@ def measured(
     given = [*time[: 2 - len(ends)], *ends, *told, *by]
     shown = [_plain(view, name, m) for name, m in view.measures.items() if m.kind in _PLAIN]
     kept = [f"{part} AS _{part}" for part in sorted(_worked_parts(view))]
-    plain = f"SELECT {', '.join([*given, *shown, *kept])} FROM {merged.name}"
-    steps = [*merged.steps, *_picked(view, plain, early)]
+    steps = [*merged.steps, ("plain", f"SELECT {', '.join([*given, *shown, *kept])} FROM {merged.name}")]
     columns, whole, joins = [f"m.{name}" for name in (*time, *by)], [], ""
     for i, (name, measure) in enumerate(view.measures.items()):
         if measure.kind in _PLAIN:
@@ -98,26 +125,6 @@ def measured(
     return [*steps, ("measured", f"SELECT {', '.join(columns)} FROM {'whole' if whole else 'plain'} m{joins}")]
 
 
-def _picked(view: View, plain: str, early: str) -> list[tuple[str, str]]:
-    """The rows that are picked; where there are lags, all rows of their keys."""
-    if not early:
-        return [("plain", plain)]
-    if not has_lags(view):
-        return [("plain", f"SELECT * FROM ({plain}){early}")]
-    by = [quoted(d.name) for d in view.by]
-    same = " AND ".join(f"c.{column} IS NOT DISTINCT FROM p.{column}" for column in by) or "true"
-    return [
-        ("candidates", plain),
-        ("picked", f"SELECT {', '.join(by) or '1'} FROM candidates{early}"),
-        ("plain", f"SELECT c.* FROM candidates c SEMI JOIN picked p ON {same}"),
-    ]
-
-
-def has_lags(view: View) -> bool:
-    """Whether a derived column looks at other rows."""
-    return any(item.lags for _, item in view.derived)
-
-
 _PLAIN = {"count": "n", "sum": "s", "min": "v", "max": "v", "first": "v", "last": "v"}
 """Measures that are shown as one of their partials is."""
 
@@ -129,7 +136,7 @@ def plain_columns(view: View) -> frozenset[str]:
 
 def needed(view: View) -> frozenset[str]:
     """The partial columns that the view's measures are presented from."""
-    shown = (f"{_places(view, m)[0]}_{_PLAIN[m.kind]}" for m in view.measures.values() if m.kind in _PLAIN)
+    shown = (_plain_part(view, measure) for measure in view.measures.values() if measure.kind in _PLAIN)
     return frozenset(shown) | _worked_parts(view)
 
 
@@ -144,8 +151,12 @@ def _places(view: View, measure: Measure) -> list[str]:
 
 
 def _plain(view: View, name: str, measure: Measure) -> str:
-    part = f"{_places(view, measure)[0]}_{_PLAIN[measure.kind]}"
+    part = _plain_part(view, measure)
     return f"{f'coalesce({part}, 0)' if measure.kind == 'count' else part} AS {quoted(name)}"
+
+
+def _plain_part(view: View, measure: Measure) -> str:
+    return f"{_places(view, measure)[0]}_{_PLAIN[measure.kind]}"
 
 
 def _worked(view: View, types: Mapping[str, str], name: str, measure: Measure) -> list[str]:

@@ -22,19 +22,22 @@ from ...core.view import View
 from . import partials
 from .cellstore import CellStore
 from .database import Database, table
-from .present import Hidden, derived, finished, has_lags, hidden, measured, needed, plain_columns
+from .present import Hidden, Pick, derived, finished, hidden, measured, needed, picked, plain_columns
 from .query import fetch, refused
 from .rowtypes import RowTypes
 from .selection import Ending, Parameters, conditions, ending
-from .spans import span, windows_between
+from .spans import Span, span, windows_between
 from .spreads import settle
-from .windows import Bounds, Source, spread
+from .windows import Source, spread
 
 Scopes = Sequence[tuple[str, ...]]
+Steps = list[tuple[str, str]]
 
 
 FEW = 20_000
 """Cells up to which a point read is quicker in two statements than in one."""
+FEW_ROWS = 1_000
+"""Rows up to which a first look at their order is worth it."""
 _PARAMETER = re.compile(r"\$(asked_\w+)")
 
 
@@ -46,24 +49,24 @@ class Reading:
         view: what is read.
         types: of its rows.
         cells: SQL types of the partial columns.
-        given: which parameters of `windows` there are.
-        where: conditions on cells that spare reading some.
+        seen: the part of the time axis that is read.
+        where: conditions on the dimensions of the cells that are read.
         end: what picks and orders the rows.
         values: of all parameters, by name; each name begins with ``asked_``.
         fill: whether empty windows get rows.
-        early: whether rows can be picked before anything is computed.
+        first: what a first look sees that picks the keys of a few rows; None: there is no such look.
         point: whether cells are picked by the value of a dimension, so that there are few.
     """
 
     view: View
     types: RowTypes
     cells: Mapping[str, str]
-    given: Bounds
-    where: tuple[str, ...]
+    seen: Span
+    where: Sequence[str]
     end: Ending
     values: Parameters
     fill: bool
-    early: bool
+    first: Span | None
     point: bool
 
     def run(self, database: Database, stores: Sequence[CellStore], scopes: Scopes, through: Records | None) -> pa.Table:
@@ -95,10 +98,10 @@ class Reading:
 
     def _source(self, i: int, store: CellStore, scope: tuple[str, ...]) -> Source:
         """The i-th cells: 0 the view's own, then its tops'."""
-        tables = (store.base, store.tail)
+        tables, where = (store.base, store.tail), (*self.where, *self.seen.panes)
         if i == 0:
-            return Source(store.spec, tables, scope, self.where, store.calendar, keep=needed(self.view))
-        return Source(store.spec, tables, scope, self.where, store.calendar, f"top{i}_", ("value",))
+            return Source(store.spec, tables, scope, where, store.calendar, keep=needed(self.view))
+        return Source(store.spec, tables, scope, where, store.calendar, f"top{i}_", ("value",))
 
     def _taken(self, cursor: duckdb.DuckDBPyConnection, sources: Sequence[Source]) -> dict[str, pa.Table]:
         """The cells of a point read, taken out of the stores' tables."""
@@ -123,32 +126,34 @@ class Reading:
         return database.select(_PARAMETER.sub(r"(SELECT \1 FROM asked)", sql), {**tables, **asked})
 
     def _rows(self, sources: Sequence[Source], ask: Callable[[str, Mapping[str, pa.Table]], pa.Table]) -> pa.Table:
-        tops = (name for name, measure in self.view.measures.items() if measure.kind == "top")
-        early = self.end.sql if self.early else ""
-        steps = measured(
-            self.view, sources[0], self.cells, dict(zip(tops, sources[1:], strict=True)), self.given, early
-        )
+        names = (name for name, measure in self.view.measures.items() if measure.kind == "top")
+        steps: Steps = []
+        if self.first is not None:
+            seen = replace(sources[0], where=(*self.where, *self.first.panes))
+            steps = picked(self.view, Pick(seen, self.first.given, self.end.sql, self.end.columns))
+            sources = [replace(source, among="picked") for source in sources]
+        tops = dict(zip(names, sources[1:], strict=True))
+        steps += measured(self.view, sources[0], self.cells, tops, self.seen.given)
         spreads = hidden(self.view).spreads
         if not spreads:
             return ask(self._finished(steps), {})
         rows = ask(_with(steps, "SELECT * FROM measured"), {})
         return ask(self._finished([]), {"measured": settle(rows, spreads, self.types.scales)})
 
-    def _finished(self, steps: list[tuple[str, str]]) -> str:
+    def _finished(self, steps: Steps) -> str:
         last = "measured"
         if self.view.frame.kind == "running":
             steps = [*steps, ("spread", spread(self.view, last))]
             last = "spread"
         steps = [*steps, *derived(self.view, last, self.types.doubles)]
         more, select = finished(self.view, steps[-1][0] if steps else last, fill=self.fill)
-        settled = self.early and not has_lags(self.view)  # measured rows are those asked for; they but need their order
-        return _with([*steps, *more], select + (self.end.order if settled else self.end.sql))
+        return _with([*steps, *more], select + self.end.sql)
 
 
 def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Selection) -> Reading:
     """Work out a read; raises `RequestError` for a selection that the view cannot answer."""
     asked = ending(selection, types.columns, view.key, view.time)
-    seen = span(view, selection)
+    seen = span(view, selection, view.reach_us)
     fill = windows_between(view, selection) if selection.fill else None
     own = {d.name for d in view.cells.dimensions} & {d.name for d in view.by}
     where, bound = conditions([item for item in selection.where if item.column in own], types.columns, "asked_d")
@@ -157,16 +162,13 @@ def prepare(view: View, types: RowTypes, cells: Mapping[str, str], selection: Se
     if fill is None and not view.reach_us:
         left = replace(left, lower_us=None, upper_us=None)
     end = ending(left, types.columns, view.key, view.time)
-    early = (
-        bool(end.limit or left.where or left.after)
-        and asked.columns <= plain_columns(view)
-        and fill is None
-        and not view.having
-        and view.frame.kind != "running"
-    )
     point = any(item.op == "=" and item.column in own for item in selection.where)
-    values = {**bound, **seen.values, **end.values, **(fill or {})}
-    return Reading(view, types, cells, seen.given, (*where, *seen.panes), end, values, fill is not None, early, point)
+    few = selection.limit is not None and selection.limit <= FEW_ROWS and not point
+    plain = asked.columns <= plain_columns(view) and fill is None and not view.having
+    can_look = few and plain and view.by and view.frame.kind != "running"
+    first = span(view, selection, 0, "asked_first_") if can_look else None
+    values = {**bound, **seen.values, **(first.values if first else {}), **end.values, **(fill or {})}
+    return Reading(view, types, cells, seen, where, end, values, fill is not None, first, point)
 
 
 def consistent(

@@ -37,26 +37,26 @@ class Span:
     values: Parameters = field(default_factory=dict)
 
 
-def span(view: View, selection: Selection) -> Span:
-    """What a read of the view sees."""
+def span(view: View, selection: Selection, reach_us: int, prefix: str = "asked_") -> Span:
+    """What a read of the view sees, from ``reach_us`` before the range; ``prefix`` is of the parameters' names."""
     frame, lower, upper = view.frame, selection.lower_us, selection.upper_us
     if frame.kind == "all":
         return Span()
-    least = None if lower is None else lower - view.reach_us
+    least = None if lower is None else lower - reach_us
     if frame.kind == "running":
         return _running(frame, least, upper, selection.upto_us)
     values: Parameters = {}
     panes: list[str] = []
     if least is not None:
-        values["asked_least"] = moment(least)
+        values[f"{prefix}least"] = moment(least)
     if upper is not None:
-        values["asked_below"] = moment(upper)
+        values[f"{prefix}below"] = moment(upper)
     if least is not None and frame.kind != "session":
-        panes.append("pane >= $asked_least")
+        panes.append(f"pane >= ${prefix}least")
     if upper is not None and frame.kind != "session":
-        values["asked_pane_below"] = moment(upper + (frame.size_us or YEAR_US))
-        panes.append("pane < $asked_pane_below")
-    return Span(Bounds(least is not None, upper is not None), tuple(panes), values)
+        values[f"{prefix}pane_below"] = moment(upper + (frame.size_us or YEAR_US))
+        panes.append(f"pane < ${prefix}pane_below")
+    return Span(Bounds(least is not None, upper is not None, prefix=prefix), tuple(panes), values)
 
 
 def _running(frame: Window, least: int | None, upper: int | None, upto: int | None) -> Span:

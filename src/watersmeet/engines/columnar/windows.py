@@ -49,6 +49,7 @@ class Source:
         prefix: of the names of the common table expressions.
         extra: dimensions of the cells that are not the view's, such as the value of a top.
         keep: partial columns wanted in the end; None: all.
+        among: SQL name of a relation of the view's dimensions; only cells of keys that are in it are read.
     """
 
     spec: CellSpec
@@ -59,6 +60,7 @@ class Source:
     prefix: str = ""
     extra: Sequence[str] = ()
     keep: Collection[str] | None = None
+    among: str = ""
 
     def scan(self, columns: Sequence[str], where: Sequence[str]) -> str:
         """SQL of the held cells that meet the conditions."""
@@ -68,11 +70,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Which parameters a read is given: ``least`` (for running windows ``first``), ``below``, ``last``."""
+    """Which parameters a read is given: ``least`` (for running windows ``first``), ``below``, ``last``.
+
+    ``prefix`` is of their names, for a statement that reads two parts of the time axis.
+    """
 
     lower: bool = False
     upper: bool = False
     upto: bool = False
+    prefix: str = "asked_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +160,18 @@ class _Composer:
         read = [*own, *time, *values] if through else [*self.keys, *time, *values]
         scan = self.source.scan(read, [*self.source.scope, *self.source.where])
         if through is None:
-            return scan
+            return self.among(scan)
         columns = [f"{'c' if name in own else 't'}.{name}" for name in self.keys]
         columns += [f"c.{name}" for name in (*time, *values)]
         same = [f"c.{quoted(d.name)} IS NOT DISTINCT FROM t.{quoted(d.name)}" for d in through.by]
-        return f"SELECT {', '.join(columns)} FROM ({scan}) c LEFT JOIN through t ON {' AND '.join(same) or 'true'}"
+        join = f"LEFT JOIN through t ON {' AND '.join(same) or 'true'}"
+        return self.among(f"SELECT {', '.join(columns)} FROM ({scan}) c {join}")
+
+    def among(self, cells: str) -> str:
+        if not self.source.among:
+            return cells
+        same = [f"k.{column} IS NOT DISTINCT FROM p.{column}" for column in self.by]
+        return f"SELECT k.* FROM ({cells}) k SEMI JOIN {self.source.among} p ON {' AND '.join(same) or 'true'}"
 
     def merge(self, time: Sequence[str], source: str, more: Sequence[str] = (), *, final: bool = False) -> str:
         """One row for each value of ``time`` and the keys, partials added up; ``more`` are further aggregates."""
@@ -169,7 +182,8 @@ class _Composer:
         return f"SELECT {', '.join([*by, *more, *merges])} FROM {source} GROUP BY {', '.join(by)}"
 
     def in_range(self, column: str = "window_start") -> str:
-        held = [f"{column} >= $asked_least"] * self.bounds.lower + [f"{column} < $asked_below"] * self.bounds.upper
+        given, prefix = self.bounds, self.bounds.prefix
+        held = [f"{column} >= ${prefix}least"] * given.lower + [f"{column} < ${prefix}below"] * given.upper
         return f" WHERE {' AND '.join(held)}" if held else ""
 
     def islands(self, source: str, at: str, end: str, apart: str, start: str) -> str:
