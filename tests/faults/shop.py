@@ -66,9 +66,9 @@ ENGINE = ColumnarEngine(threads=1)
 declarations: Declarations = collect([sales, totals, hourly])
 
 
-def open_node(folder: Path, clock: Clock) -> Node:
-    """A node on the stores of a folder."""
-    settings = Settings.model_validate({"directory": folder, "compute": {"threads": 1}})
+def open_node(folder: Path, clock: Clock, **sections: object) -> Node:
+    """A node on the stores of a folder; ``sections`` are of its settings."""
+    settings = Settings.model_validate({"directory": folder, "compute": {"threads": 1}, **sections})
     return Node(
         wire(settings, clock=clock, engine=ENGINE), App("shop", declarations, {}, ModuleType("shop")), sources=[]
     )

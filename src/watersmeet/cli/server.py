@@ -31,7 +31,14 @@ class Served:
             ) from None
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            create(node), log_config=None, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1
+            create(node),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            ws="none",
+            timeout_graceful_shutdown=1,
+            server_header=False,
+            proxy_headers=False,  # by default it would believe any header that comes over loopback; `api.guard` decides
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

@@ -16,12 +16,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from watersmeet.core.errors import SettingsError
 from watersmeet.core.site import suggest
@@ -58,8 +59,17 @@ class Serve(_Section):
     port: int = Field(8080, ge=0, le=65_535, description="port; 0 takes a free one")
     requests_per_minute: int = Field(6_000, ge=1, description="limit for each key and address")
     max_body_bytes: int = Field(16 << 20, ge=1024, description="largest request body")
-    trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For is believed")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses and networks (10.0.0.0/8) whose X-Forwarded-For is believed"
+    )
     allowed_origins: tuple[str, ...] = Field((), description="origins for CORS; none by default")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        for each in found:
+            ip_network(each, strict=False)
+        return found
 
 
 class Compute(_Section):
