@@ -19,10 +19,12 @@ from watersmeet.runtime.node import ROLES, Node
 
 from .context import DEFAULT, Common, load_settings, open_node
 from .output import print_json, say
+from .progress import TELL_SECONDS, Pace, Steps
 from .server import Served
 
 Role = Literal["ingest", "speed", "batch", "serve"]
-TELL_SECONDS = 10.0
+QUIET_SECONDS = 10.0
+"""How often to tell while nothing is unread."""
 
 
 def run(
@@ -69,9 +71,10 @@ def _batch_once(node: Node, common: Common, *, full: bool, epochs: str | None) -
         if node.is_unread(name):
             say(f"{name}: sealing what is unread")
             node.seal(name)
-    steps = node.catch_up({})
+    with Steps(node.parts.clock) as progress:
+        steps = node.catch_up({}, progress=progress)
+        found = node.recheck(*bounds, progress=progress) if full else []
     report: dict[str, object] = {"steps": steps}
-    found = node.recheck(*bounds) if full else []
     for each in found:
         say(f"{each.topic}: {each.epochs} epochs computed anew, {each.cells:,} cells, {each.differences} differ")
     if full:
@@ -95,7 +98,7 @@ def _epochs(text: str | None) -> tuple[int, int | None]:
 
 
 def attend(node: Node, roles: tuple[str, ...], duration: str | None) -> int:
-    """Run until interrupted or for ``duration``, telling every ten seconds how far it is."""
+    """Run until interrupted or for ``duration``, telling how far it is."""
     from watersmeet.core.duration import microseconds
 
     seconds = microseconds(duration, subject="--for") / 1e6 if duration else None
@@ -108,26 +111,28 @@ def attend(node: Node, roles: tuple[str, ...], duration: str | None) -> int:
             say(f"API {served.url}")
         node.start(roles)
         say(f"running {', '.join(roles)}; Ctrl-C drains and stops")
-        told = began
+        pace = Pace(clock, node.status().ledger.received)
         while not stop.wait(0.2) and (seconds is None or clock.monotonic() - began < seconds):
-            if clock.monotonic() - told >= TELL_SECONDS:
-                told = clock.monotonic()
-                _tell(node)
+            is_behind = pace.seconds >= TELL_SECONDS and any(map(node.is_unread, node.declarations().topics))
+            if is_behind or pace.seconds >= QUIET_SECONDS:
+                _tell(node, pace)
         say("draining …")
         node.stop()
-        _tell(node)
+        _tell(node, pace)
     return 0
 
 
-def _tell(node: Node) -> None:
+def _tell(node: Node, pace: Pace) -> None:
     status = node.status()
     unread = sum(t.unread for t in status.topics)
     published = sum(t.published for t in status.topics)
     sealed = sum(t.epochs for t in status.topics)
     ledger = status.ledger
+    paced = pace.words(ledger.received, unread)
     say(
         f"received {ledger.received:,} · dead {ledger.dead:,} · unread {unread:,}"
         f" · epochs published {published}/{sealed} · balanced {status.balanced}"
+        f"{paced and f' · {paced}'}"
     )
 
 

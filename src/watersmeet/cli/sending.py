@@ -18,9 +18,9 @@ from watersmeet.layers import ingest
 
 from .context import DEFAULT, Common, open_node
 from .output import print_json, say
+from .progress import TELL_SECONDS, Pace
 
 CHUNK = 5_000
-TELL_EVERY_SECONDS = 2.0
 
 FILES = {
     "watersmeet.yaml": "app: shop\n",
@@ -148,13 +148,12 @@ def send(topic: str, file: Annotated[str, Parameter(allow_leading_hyphen=True)],
 
 
 def _send(log: Log, topic: Topic, stream: BinaryIO, clock: Clock) -> int:
-    sent, told = 0, clock.monotonic()
+    sent, pace = 0, Pace(clock)
     for chunk in _chunks(stream):
         ingest.append(log, topic, chunk)
         sent += len(chunk)
-        if clock.monotonic() - told > TELL_EVERY_SECONDS:
-            told = clock.monotonic()
-            say(f"{sent:,} sent …")
+        if pace.seconds >= TELL_SECONDS:
+            say(f"{sent:,} sent · {pace.words(sent)}")
     return sent
 
 

@@ -24,7 +24,7 @@ from watersmeet.core.archive import Archive, Sealed
 from watersmeet.core.clock import Clock
 from watersmeet.core.engine import Absorbed, Engine, Ids
 from watersmeet.core.errors import GapError
-from watersmeet.core.frontier import Frontier
+from watersmeet.core.frontier import Frontier, size
 from watersmeet.core.log import Log
 from watersmeet.core.manifest import Epoch, Manifest, Run
 from watersmeet.core.outcome import outcome
@@ -45,6 +45,10 @@ READ_CHUNK = 200_000
 
 Audit = Callable[[Manifest, Epoch, Turn, Absorbed], None]
 """Compares what batch computed for an epoch with what speed holds of it, and stores the finding."""
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,6 @@ class Batch:
         applied: what to do, in this order: by the topic version in force, then by the one that waits.
         state, archive, runner, engine, source, clock: the ports.
         audit: called before every publish of an epoch that the speed layer absorbed.
-        progress: called while an epoch is computed.
     """
 
     def __init__(
@@ -103,15 +106,14 @@ class Batch:
         clock: Clock,
         *,
         audit: Audit,
-        progress: Progress = lambda done, total: None,
     ) -> None:
         self._name, self._applied, self._state, self._archive = topic, applied, state, archive
         self._runner, self._engine, self._log, self._clock = runner, engine, source, clock
-        self._audit, self._progress = audit, progress
+        self._audit = audit
         self._ids: dict[str, tuple[int, Ids]] = {}
 
-    def step(self) -> Step | None:
-        """Do the next thing there is to do; None when there is nothing."""
+    def step(self, progress: Progress = _silent) -> Step | None:
+        """Do the next thing there is to do; None when there is nothing. ``progress`` is called while it computes."""
         m, works = self._state.manifest(self._name), self._applied()
         lost = {gap.epoch for gap in m.gaps if gap.lost}
         for _, topic, specs in works:
@@ -120,8 +122,19 @@ class Batch:
                     return self._archive_epoch(m, epoch, topic)
                 owing = [spec for spec in specs if epoch.number not in manifest.covered(m, spec.fingerprint)]
                 if owing or outcome(m, epoch, topic.version) is None:
-                    return self._publish(m, epoch, Turn(topic, owing))
+                    return self._publish(m, epoch, Turn(topic, owing), progress)
         return self._compact(m, [spec for _, _, specs in works for spec in specs])
+
+    def owing(self) -> int:
+        """How many records are yet to be computed, counted once for each version of the topic that needs them."""
+        m, out = self._state.manifest(self._name), 0
+        lost = {gap.epoch for gap in m.gaps if gap.lost}
+        for _, topic, specs in self._applied():
+            for epoch in (e for e in m.epochs if e.number not in lost):
+                covers = all(epoch.number in manifest.covered(m, spec.fingerprint) for spec in specs)
+                if not covers or outcome(m, epoch, topic.version) is None:
+                    out += size(epoch.lower, epoch.upper)
+        return out
 
     def seal(self, generation: int) -> Manifest:
         """Close everything unread, up to the log's end now, as an epoch; needs the speed lease."""
@@ -132,33 +145,45 @@ class Batch:
         return sealed
 
     def recheck(
-        self, first: int, last: int | None, differences: Callable[[Records, Records], tuple[int, int]]
+        self,
+        first: int,
+        last: int | None,
+        differences: Callable[[Records, Records], tuple[int, int]],
+        progress: Progress = _silent,
     ) -> Recheck:
         """Compute published epochs anew from the archive and compare them with the runs that are served.
 
         Args:
             first, last: epochs, the last excluded; None: all there are. Runs that reach beyond are left out.
             differences: (rows compared, rows that differ) of two chunks of cells.
+            progress: called with the records computed, once for each run that they are in.
         """
-        m, works = self._state.manifest(self._name), self._applied()
-        cells = wrong = 0
+        m, merge = self._state.manifest(self._name), self._engine.merge
+        todo = [
+            (Turn(topic, [spec]), spec, run)
+            for _, topic, specs in self._applied()
+            for spec in specs
+            for run in m.runs
+            if run.fingerprint == spec.fingerprint and run.first >= first and (last is None or run.last < last)
+        ]
+        total = sum(size(m.epochs[r.first].lower, m.epochs[r.last].upper) for _, _, r in todo)
+        cells = wrong = records = 0
         done: set[int] = set()
-        for topic, spec in [(topic, spec) for _, topic, specs in works for spec in specs]:
-            for run in (r for r in m.runs if r.fingerprint == spec.fingerprint):
-                if run.first < first or (last is not None and run.last >= last):
-                    continue
-                again = [self._again(m, m.epochs[n], Turn(topic, [spec])) for n in range(run.first, run.last + 1)]
-                served = self._state.load(self._name, f"cells:{spec.fingerprint}", [run.owner])[run.owner]
-                merge = self._engine.merge
-                compared = differences(
-                    merge(spec, [served]), merge(spec, [a.cells[spec.fingerprint].cells for a in again])
-                )
-                cells, wrong = cells + compared[0], wrong + compared[1]
-                done.update(range(run.first, run.last + 1))
+        for turn, spec, run in todo:
+            again = []
+            for epoch in m.epochs[run.first : run.last + 1]:
+                before = records
+                again.append(self._again(m, epoch, turn, lambda n, _: progress(before + n, total)))  # noqa: B023  # called now
+                records += size(epoch.lower, epoch.upper)
+            served = self._state.load(self._name, f"cells:{spec.fingerprint}", [run.owner])[run.owner]
+            anew = merge(spec, [a.cells[spec.fingerprint].cells for a in again])
+            compared = differences(merge(spec, [served]), anew)
+            cells, wrong = cells + compared[0], wrong + compared[1]
+            done.update(range(run.first, run.last + 1))
         return Recheck(self._name, len(done), cells, wrong)
 
-    def _again(self, m: Manifest, epoch: Epoch, turn: Turn) -> Absorbed:
-        return self._runner.recompute(turn, epoch, self._ids_of(m, epoch, turn.topic.version).lookup, self._progress)
+    def _again(self, m: Manifest, epoch: Epoch, turn: Turn, progress: Progress) -> Absorbed:
+        return self._runner.recompute(turn, epoch, self._ids_of(m, epoch, turn.topic.version).lookup, progress)
 
     def _archive_epoch(self, m: Manifest, epoch: Epoch, topic: Topic) -> Step:
         slices = tuple((s.sequence, s.upper) for s in m.slices if s.epoch == epoch.number)
@@ -189,10 +214,10 @@ class Batch:
         if old:
             self._log.trim(self._name, old[-1].upper)
 
-    def _publish(self, m: Manifest, epoch: Epoch, turn: Turn) -> Step:
+    def _publish(self, m: Manifest, epoch: Epoch, turn: Turn, progress: Progress) -> Step:
         version = turn.topic.version
         ids = self._ids_of(m, epoch, version)
-        absorbed = self._runner.recompute(turn, epoch, ids.lookup, self._progress)
+        absorbed = self._runner.recompute(turn, epoch, ids.lookup, progress)
         if not epoch.unabsorbed and version == m.topic_version:
             self._audit(m, epoch, turn, absorbed)
         owner = uuid.uuid4().hex

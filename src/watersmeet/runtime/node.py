@@ -49,6 +49,15 @@ ROLES = ("ingest", "speed", "batch", "serve")
 RETRY_SECONDS = 2.0
 TAKEOVER_SECONDS = 15.0
 DRAIN_SECONDS = 10.0
+
+Told = Callable[[str, int, int], None]
+"""Told of progress: topic, records done, records in all."""
+
+
+def _silent(topic: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
 log = logging.getLogger(__name__)
 
 
@@ -278,16 +287,28 @@ class Node:
             audit=audit,
         )
 
-    def catch_up(self, batches: dict[str, Batch], *, stop: threading.Event | None = None) -> int:
-        """Let the batch layer do everything there is to do; returns how many steps that were."""
+    def catch_up(
+        self,
+        batches: dict[str, Batch],
+        *,
+        stop: threading.Event | None = None,
+        progress: Told = _silent,
+    ) -> int:
+        """Let the batch layer do everything there is to do; returns how many steps that were.
+
+        ``progress`` is called with topic, records computed and records that there were to compute.
+        """
         parts, steps = self.parts, 0
         for name in self.declarations().topics:
             batch = batches.setdefault(name, self.batch(name))
+            done, total = 0, batch.owing()
             while not (stop and stop.is_set()):
-                began, step = parts.clock.monotonic(), batch.step()
+                began, before = parts.clock.monotonic(), done
+                step = batch.step(lambda n, _: progress(name, before + n, total))  # noqa: B023  # called before it returns
                 if step is None:
                     break
                 if step.kind == "published":
+                    done += step.records
                     planning.remember_rate(parts.state, name, step.records, parts.clock.monotonic() - began)
                 self.events.steps.append(step)
                 steps += 1
@@ -301,10 +322,13 @@ class Node:
         """True if the log holds records of the topic that no layer has absorbed."""
         return size(self.parts.state.manifest(name).frontier, self.parts.log.end(name)) > 0
 
-    def recheck(self, first: int, last: int | None) -> list[Recheck]:
+    def recheck(self, first: int, last: int | None, progress: Told = _silent) -> list[Recheck]:
         """Compute published epochs anew from the archive and compare them with what is served, topic by topic."""
         differences = Audit(self.parts.state, self.parts.engine, self.parts.clock).differences
-        return [self.batch(name).recheck(first, last, differences) for name in self.declarations().topics]
+        return [
+            self.batch(name).recheck(first, last, differences, partial(progress, name))
+            for name in self.declarations().topics
+        ]
 
     def seal(self, name: str) -> None:
         """Close what no speed layer has absorbed as an epoch: takes the lease."""
