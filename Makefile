@@ -18,7 +18,7 @@ JOBS ?= 2
 # Tests write small files and sync them by the thousand, so they use memory where the machine offers it as a folder.
 PYTEST = shm=/dev/shm; [ -d "$$shm" ] && [ -w "$$shm" ] || shm="$${TMPDIR:-/tmp}"; \
 	base=$$(mktemp -d "$$shm/watersmeet.XXXXXX"); trap 'rm -rf "$$base"' EXIT; trap 'exit 130' INT TERM; \
-	$(PY) -m pytest -n $(JOBS) --dist loadfile --basetemp "$$base/t"
+	$(PY) -m pytest -n $(JOBS) --dist worksteal --basetemp "$$base/t"
 
 .PHONY: help
 help: ## Print this list

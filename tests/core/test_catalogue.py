@@ -94,7 +94,9 @@ def test_what_only_a_table_or_an_alert_reads_is_kept_too() -> None:
     ],
 )
 def test_everything_that_a_table_says_is_its_meaning(change: dict[str, object]) -> None:
-    view = wm.View("v", topic=wm.Topic("t", schema={"k": "varchar"}), measures={"n": wm.count()})
+    view = wm.View(
+        "v", topic=wm.Topic("t", schema={"k": "varchar"}), window=wm.tumbling("1m"), measures={"n": wm.count()}
+    )
 
     def fingerprint(**more: object) -> str:
         declared = collect([view, wm.Table("x", of=view, **more)])  # type: ignore[arg-type]  # what a test changes

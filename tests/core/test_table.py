@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 import watersmeet as wm
+from watersmeet.core.errors import DeclarationError
 from watersmeet.core.table import Table
 
 from .refusals import refusal
@@ -57,3 +58,34 @@ def test_a_table_keeps_everything_for_ever_unless_it_is_said() -> None:
 
 def test_dead_letters_are_published_of_their_topic() -> None:
     assert Table("letters", TOPIC, dead=True).dead
+
+
+def test_only_rows_that_settle_can_be_published_when_final() -> None:
+    topic = wm.Topic("t", schema={"k": "varchar"})
+    ever = wm.View("ever", topic=topic, measures={"n": wm.count()})
+    visits = wm.View("visits", topic=topic, dimensions=["k"], window=wm.session("1h"), measures={"n": wm.count()})
+    days = wm.View("days", topic=topic, window=wm.calendar("day"), measures={"n": wm.count()})
+    with pytest.raises(DeclarationError, match="ever, whose rows may always change"):
+        wm.Table("a", of=ever, when="final")
+    query = wm.Query(
+        "q",
+        inputs={"v": visits},
+        key=["window_start", "k"],
+        time="window_start",
+        sql="select window_start, k, n from v",
+    )
+    assert query.settles_us is None  # a session can last for any time
+    with pytest.raises(DeclarationError, match="q, whose rows may always change"):
+        wm.Table("b", of=query, when="final")
+    of_days = wm.Query(
+        "d",
+        inputs={"v": days, "e": ever},
+        key=["window_start"],
+        time="window_start",
+        sql="select window_start, v.n, e.n as all from v, e",
+    )
+    assert of_days.settles_us == 2 * 86_400_000_000
+    over = wm.Query("o", inputs={"d": of_days}, key=["window_start"], time="window_start", sql="select * from d")
+    assert over.settles_us == of_days.settles_us
+    for of in (topic, visits, days, of_days, over):
+        assert wm.Table("c", of=of, when="final").when == "final"
