@@ -47,6 +47,6 @@ def test_a_condition_of_rows_that_are_not_known_is_left_to_the_engine() -> None:
 
 def test_an_alert_fires_and_is_over_at_once_unless_it_is_said() -> None:
     alert = Alert("a", VIEW, "hits > 1")
-    assert (alert.for_us, alert.resolve_us, tuple(alert.notify), alert.severity) == (0, 0, ("log",), "warning")
+    assert (alert.for_us, alert.resolve_us, tuple(alert.notify), alert.severity) == (0, 0, (), "warning")
     patient = Alert("a", QUERY, "total > 1", for_="10m", resolve_after="1h")
     assert (patient.for_us, patient.resolve_us) == (600_000_000, 3_600_000_000)

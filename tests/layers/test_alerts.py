@@ -10,7 +10,7 @@ from tests.faults import shop
 from watersmeet.core.declarations import collect
 from watersmeet.core.errors import UnavailableError
 from watersmeet.layers import ingest
-from watersmeet.layers.alerts import Alerts, Notice
+from watersmeet.layers.alerts import MAX_OWED, TO_THE_LOG, Alerts, Notice, Routes
 from watersmeet.runtime.node import Node
 
 pytestmark = pytest.mark.integration
@@ -95,18 +95,81 @@ def test_it_says_once_when_it_is_over(node: Node) -> None:
     assert alerts(node, sent).active() == []
 
 
-def test_a_notice_that_could_not_be_sent_is_sent_again_with_the_same_id(node: Node) -> None:
-    tried: list[Notice] = []
+def one(node: Node, sent: list[tuple[str, Notice]], *broken: str, routes: Routes = TO_THE_LOG) -> Alerts:
+    """Alerts whose notifiers take everything, but for the broken ones."""
 
-    def broken(name: str, notice: Notice) -> None:
-        tried.append(notice)
-        raise UnavailableError(name)
+    def notify(name: str, notice: Notice) -> None:
+        if name in broken:
+            raise UnavailableError(name)
+        sent.append((name, notice))
 
-    at_once = wm.Alert("at_once", of=BUSY.of, when="orders >= 1")
+    parts = node.parts
+    return Alerts(node.reader, parts.state, parts.engine, parts.clock, notify=notify, routes=routes)
+
+
+def test_a_notice_that_could_not_be_sent_is_sent_again_with_the_same_id_and_holds_up_no_other(node: Node) -> None:
+    at_once = wm.Alert("at_once", of=BUSY.of, when="orders >= 1", notify=["phone", "mail"])
     order(node, 1)
-    down = Alerts(node.reader, node.parts.state, node.parts.engine, node.parts.clock, notify=broken)
-    with pytest.raises(UnavailableError):
-        down.evaluate(at_once)
     sent: list[tuple[str, Notice]] = []
-    [notice] = alerts(node, sent).evaluate(at_once)
-    assert notice.id == tried[0].id
+    [notice] = one(node, sent, "phone").evaluate(at_once)
+    assert sent == [("mail", notice)]
+    assert one(node, sent, "phone").evaluate(at_once) == []
+    assert sent == [("mail", notice)]
+    assert one(node, sent).evaluate(at_once) == []
+    assert sent == [("mail", notice), ("phone", notice)]
+    assert one(node, sent).evaluate(at_once) == []
+    assert len(sent) == 2
+
+
+def test_what_is_owed_is_sent_in_its_order_even_when_all_is_over(node: Node) -> None:
+    few = wm.Alert("few", of=BUSY.of, when="orders < 2", notify=["phone"])
+    sent: list[tuple[str, Notice]] = []
+    order(node, 1)
+    one(node, sent, "phone").evaluate(few)
+    order(node, 2)
+    one(node, sent, "phone").evaluate(few)
+    [owing] = one(node, sent).active()
+    assert (owing["state"], len(owing["owed"])) == ("ok", 2)  # type: ignore[arg-type]  # a list
+    one(node, sent).evaluate(few)
+    assert [(name, notice.status) for name, notice in sent] == [("phone", "firing"), ("phone", "resolved")]
+    assert sent[0][1].key == sent[1][1].key
+    assert one(node, sent).active() == []
+
+
+def test_of_what_is_owed_the_latest_is_kept(node: Node) -> None:
+    odd = wm.Alert("odd", of=BUSY.of, when="orders % 2 = 1", notify=["phone"])
+    sent: list[tuple[str, Notice]] = []
+    issued = []
+    for number in range(30):
+        order(node, number)
+        node.parts.clock.sleep(1)
+        issued += one(node, sent, "phone").evaluate(odd)
+    assert len(issued) == 30
+    one(node, sent).evaluate(odd)
+    assert [notice for _, notice in sent] == issued[-MAX_OWED:]
+
+
+def test_a_crash_before_sending_repeats_the_notice(node: Node) -> None:
+    at_once = wm.Alert("at_once", of=BUSY.of, when="orders >= 1", notify=["phone"])
+    order(node, 1)
+
+    def dies(name: str, notice: Notice) -> None:
+        raise KeyboardInterrupt
+
+    parts = node.parts
+    with pytest.raises(KeyboardInterrupt):
+        Alerts(node.reader, parts.state, parts.engine, parts.clock, notify=dies).evaluate(at_once)
+    sent: list[tuple[str, Notice]] = []
+    one(node, sent).evaluate(at_once)
+    assert [(name, notice.status) for name, notice in sent] == [("phone", "firing")]
+
+
+def test_severities_go_their_own_ways(node: Node) -> None:
+    routes = {"info": ["log"], "warning": ["chat"], "critical": ["pager", "mail"]}
+    sent: list[tuple[str, Notice]] = []
+    order(node, 1)
+    for severity in routes:
+        one(node, sent, routes=routes).evaluate(wm.Alert(severity, of=BUSY.of, when="orders >= 1", severity=severity))
+    assert [(name, notice.severity) for name, notice in sent] == [
+        ("log", "info"), ("chat", "warning"), ("pager", "critical"), ("mail", "critical"),
+    ]  # fmt: skip

@@ -23,7 +23,7 @@ class Alert:
         when: SQL condition over the columns of a row.
         for_: how long it must hold before it fires; default at once.
         resolve_after: how long it must not hold before it is over; default at once.
-        notify: names of notifiers in the settings; default the log.
+        notify: names of notifiers in the settings; default those that the settings' ``routes`` give its severity.
         severity: ``"info"``, ``"warning"`` or ``"critical"``.
     """
 
@@ -32,7 +32,7 @@ class Alert:
     when: str
     for_: Duration | None = None
     resolve_after: Duration | None = None
-    notify: Sequence[str] = field(default=("log",), hash=False)
+    notify: Sequence[str] = field(default=(), hash=False)
     severity: str = "warning"
     where_declared: str = field(default_factory=caller, compare=False, repr=False)
 

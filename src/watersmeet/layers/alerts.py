@@ -5,8 +5,11 @@
                     |-for_-| notice  |-resolve_after-| notice
 
 Each value of the dimensions has a state of its own, kept durably, so a restart neither repeats nor forgets a notice. Of
-a windowed view only the latest row of each value counts. A notice is sent before its state is stored: after a crash it
-may come twice, never not at all; its ``id`` is the same both times.
+a windowed view only the latest row of each value counts.
+
+A notice is stored as owed to each of its notifiers before it is sent, and is owed until that notifier has taken it; one
+that cannot be reached delays no other. After a crash a notice may come twice, never not at all, and its ``id`` is the
+same both times. Of what is owed to one notifier about one value, the latest `MAX_OWED` are kept.
 """
 
 from __future__ import annotations
@@ -14,15 +17,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from watersmeet.core.alert import Alert
 from watersmeet.core.clock import Clock
 from watersmeet.core.engine import Engine
-from watersmeet.core.errors import PendingError, UnavailableError
+from watersmeet.core.errors import PendingError, SettingsError, UnavailableError
 from watersmeet.core.reader import Reader, Request
 from watersmeet.core.state import State
 
@@ -40,6 +45,8 @@ class Notice:
         labels: the dimensions, as text.
         since_us: since when the condition has held, or not held.
         row: the row that decided, as text.
+        key: the same for every notice about one alert and value, so that a receiver can match them.
+        at_us: when it was found.
     """
 
     id: str
@@ -49,10 +56,17 @@ class Notice:
     labels: Mapping[str, str]
     since_us: int
     row: Mapping[str, str]
+    key: str
+    at_us: int
 
 
 Notify = Callable[[str, Notice], None]
-"""Sends a notice to a named notifier; raises `UnavailableError` if it cannot, and is called again at the next round."""
+"""Sends a notice to a named notifier; raises `UnavailableError` or `SettingsError` if it cannot, and is called again at
+the next round."""
+Routes = Mapping[str, Sequence[str]]
+"""Severity -> notifiers of alerts that name none."""
+TO_THE_LOG: Routes = dict.fromkeys(("info", "warning", "critical"), ("log",))
+MAX_OWED = 16
 
 
 def log_notice(name: str, notice: Notice) -> None:
@@ -61,21 +75,34 @@ def log_notice(name: str, notice: Notice) -> None:
     log.log(level, "alert %s %s %s", notice.alert, notice.status, dict(notice.labels))
 
 
+Owed = tuple[str, Notice]
+"""A notifier, and what it has not taken yet."""
+
+
 class Alerts:
     """Evaluates alerts.
 
     Args:
         reader, state, engine, clock: the ports.
         notify: sends notices.
+        routes: where they go.
     """
 
     def __init__(
-        self, reader: Reader, state: State, engine: Engine, clock: Clock, *, notify: Notify = log_notice
+        self,
+        reader: Reader,
+        state: State,
+        engine: Engine,
+        clock: Clock,
+        *,
+        notify: Notify = log_notice,
+        routes: Routes = TO_THE_LOG,
     ) -> None:
-        self._reader, self._state, self._engine, self._clock, self._notify = reader, state, engine, clock, notify
+        self._reader, self._state, self._engine, self._clock = reader, state, engine, clock
+        self._notify, self._routes = notify, routes
 
     def evaluate(self, alert: Alert) -> list[Notice]:
-        """Look once; returns the notices that were sent."""
+        """Look once; returns the new notices, sent or owed."""
         try:
             answer = self._reader.read(Request(alert.of))
         except PendingError:
@@ -104,14 +131,44 @@ class Alerts:
         holds: bool,
         shown: Mapping[str, str],
     ) -> list[Notice]:
-        """Move one value's state on by one look."""
+        """Move one value's state on by one look, and send what is owed about it."""
         now_us = self._clock.now_us()
         old = before or {"state": "ok", "since": now_us, "labels": labels}
         after, status = _next(old, holds, now_us, alert)
-        sent = self._send(alert, status, labels, int(str(after["since"])), shown) if status else []
-        if after != old:
+        new = [self._notice(alert, status, labels, int(str(after["since"])), shown)] if status else []
+        owed = _owed(old)
+        for notice in new:
+            for name in alert.notify or self._routes[alert.severity]:
+                owed.append((name, notice))
+        after = {**after, "owed": [[name, asdict(notice)] for name, notice in owed]}
+        if new:
             self._store(slot, after)
-        return sent
+        left = self._deliver(owed)
+        after["owed"] = [[name, asdict(notice)] for name, notice in left]
+        if after != {"owed": [], **old} or new:
+            self._store(slot, after)
+        return new
+
+    def _notice(
+        self, alert: Alert, status: str, labels: Mapping[str, str], since_us: int, row: Mapping[str, str]
+    ) -> Notice:
+        key, now_us = _digest([alert.name, labels]), self._clock.now_us()
+        found = _digest([alert.name, status, labels, since_us])
+        return Notice(found, alert.name, alert.severity, status, labels, since_us, row, key, now_us)
+
+    def _deliver(self, owed: Sequence[Owed]) -> list[Owed]:
+        """Send each notice; what could not be sent comes back, with all that is owed to the same notifier after it."""
+        left: list[Owed] = []
+        for name, notice in owed:
+            if any(name == other for other, _ in left):
+                left.append((name, notice))
+                continue
+            try:
+                self._notify(name, notice)
+            except (UnavailableError, SettingsError) as error:
+                log.warning("alert %s is owed to notifier %s: %s", notice.alert, name, error)
+                left.append((name, notice))
+        return left
 
     def _latest(self, alert: Alert, rows: pa.Table, key: list[str]) -> list[dict[str, object]]:
         partition = ", ".join(f'"{k}"' for k in key) or "1"
@@ -126,30 +183,30 @@ class Alerts:
         ).to_pylist()
         return found
 
-    def _send(
-        self, alert: Alert, status: str, labels: Mapping[str, str], since_us: int, row: Mapping[str, str]
-    ) -> list[Notice]:
-        notice = Notice(
-            _digest([alert.name, status, labels, since_us]), alert.name, alert.severity, status, labels, since_us, row
-        )
-        for name in alert.notify:
-            try:
-                self._notify(name, notice)
-            except UnavailableError as error:
-                log.warning("notifier %s: %s", name, error)
-                raise
-        return [notice]
-
     def _store(self, slot: str, after: Mapping[str, object]) -> None:
-        gone = after["state"] == "ok"
+        gone = after["state"] == "ok" and not after["owed"]
         self._state.put("alerts", slot, None if gone else json.dumps(after).encode())
 
     def active(self) -> list[dict[str, object]]:
-        """Every alert that is not ok: name, labels, state and since when."""
+        """Every alert that is not ok, or of which a notice is owed: name, labels, state, since when, what is owed."""
         return [
             {"alert": slot.split("/")[0], **json.loads(value.data)}
             for slot, value in self._state.scan("alerts").items()
         ]
+
+
+def _owed(stored: Mapping[str, object]) -> list[Owed]:
+    """What a stored state says is owed; of each notifier the latest `MAX_OWED`."""
+    found: list[Any] = list(stored.get("owed") or ())  # type: ignore[call-overload]  # JSON of `_step`
+    counts: Counter[str] = Counter(name for name, _ in found)
+    out: list[Owed] = []
+    for name, fields in found:
+        counts[name] -= 1
+        if counts[name] < MAX_OWED:
+            out.append((name, Notice(**fields)))
+        else:
+            log.error("notifier %s: a notice of alert %s is given up, too many are owed", name, fields["alert"])
+    return out
 
 
 def _next(before: Mapping[str, object], holds: bool, now_us: int, alert: Alert) -> tuple[dict[str, object], str]:
@@ -171,8 +228,3 @@ def _next(before: Mapping[str, object], holds: bool, now_us: int, alert: Alert) 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def as_json(notice: Notice) -> bytes:
-    """A notice for a webhook."""
-    return json.dumps(asdict(notice)).encode()

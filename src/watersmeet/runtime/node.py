@@ -98,7 +98,8 @@ class Node:
         self.repair = Repair(parts.state, parts.log, parts.engine)
         self.publisher = Publisher(self.reader, parts.state, parts.archive, parts.engine, parts.clock, parts.sink)
         send = notify or notifier(parts.settings.notify)
-        self.alerts = Alerts(self.reader, parts.state, parts.engine, parts.clock, notify=send)
+        routes = parts.settings.routes.model_dump()
+        self.alerts = Alerts(self.reader, parts.state, parts.engine, parts.clock, notify=send, routes=routes)
 
     # -- declarations ----------------------------------------------------------------------------------------------
 
@@ -346,10 +347,18 @@ class Node:
             declarations = self.declarations()
             for table in declarations.tables.values():
                 if self.publisher.due(table):
-                    self.publisher.publish(table)
+                    self._attempt(f"table {table.name}", partial(self.publisher.publish, table))
             for alert in declarations.alerts.values():
-                self.alerts.evaluate(alert)
+                self._attempt(f"alert {alert.name}", partial(self.alerts.evaluate, alert))
             self._stop.wait(1.0)
+
+    def _attempt(self, name: str, work: Callable[[], object]) -> None:
+        """Do one of many things; if it fails, that is reported, and the others are done all the same."""
+        try:
+            work()
+        except WatersmeetError as error:
+            log.warning("%s: %s", name, error)
+            self.events.failures.append((name, str(error)))
 
 
 class Drained(threading.Event):

@@ -22,10 +22,12 @@ from typing import Any
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from watersmeet.core.errors import SettingsError
 from watersmeet.core.site import suggest
+
+from .channels import Channel, Routes
 
 PREFIX = "WATERSMEET__"
 FILE = "watersmeet.yaml"
@@ -79,12 +81,6 @@ class Compute(_Section):
     memory: str = Field("", description="memory limit such as 2GB; empty takes DuckDB's default")
 
 
-class Notifier(_Section):
-    """Where alerts go."""
-
-    url: SecretStr = Field(description="address to which notices are posted")
-
-
 class Settings(_Section):
     """Everything that can be set."""
 
@@ -95,7 +91,8 @@ class Settings(_Section):
     serve: Serve = Serve()  # type: ignore[call-arg]  # every field has a default
     compute: Compute = Compute()  # type: ignore[call-arg]  # every field has a default
     sinks: dict[str, str] = Field(default_factory=dict, description="name -> URL of a destination for tables")
-    notify: dict[str, Notifier] = Field(default_factory=dict, description="name -> notifier")
+    notify: dict[str, Channel] = Field(default_factory=dict, description="name -> notifier")
+    routes: Routes = Routes()  # type: ignore[call-arg]  # every field has a default
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
 
 
