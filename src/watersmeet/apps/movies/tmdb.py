@@ -196,21 +196,21 @@ class TmdbClient:
     def _once(self, path: str, query: dict[str, int]) -> bytes | None:
         if self._stop.is_set() or not self._limit.acquire(self._stop):
             raise UnavailableError(f"TMDB {path}", got="the client was closed")
+        started = self._clock.monotonic()
         try:
             with self._http.stream("GET", self._base_url + path, params=query) as response:
                 if response.status_code == 404:
                     return None
                 if response.status_code != 200:
                     raise self._refused(path, response)
-                return self._read(path, response)
+                return self._read(path, response, started)
         except (httpx2.TransportError, httpx2.StreamError) as error:
             raise _TransientError(f"{type(error).__name__} {self._hide(str(error))}".strip()) from error
 
-    def _read(self, path: str, response: httpx2.Response) -> bytes:
+    def _read(self, path: str, response: httpx2.Response, started: float) -> bytes:
         """The body, if it is neither compressed (a small one could grow without bound), too large, nor too slow."""
         if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
             raise TmdbError(f"TMDB {path}", expected="a body that is not compressed", got=self._hide(coding[:40]))
-        started = self._clock.monotonic()
         body = bytearray()
         for chunk in response.iter_raw():
             body += chunk
