@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import absorption, api, edges, freshness, serving, spark, stopwatch
+from . import absorption, anomalies, api, edges, freshness, serving, spark, stopwatch
 from .report import Figure, line, write
 from .workload import WORKLOADS
 
 KEPT = Path(".benchmarks")
-PARTS = ("absorption", "freshness", "serving", "api", "edges")
+PARTS = ("absorption", "freshness", "serving", "api", "edges", "anomalies")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Scale:
         seconds: of what is measured for a while.
         commits, reads: of what is measured a number of times.
         cells: that are read.
+        days: of what is judged by the day.
     """
 
     records: int
@@ -43,10 +44,11 @@ class Scale:
     commits: int
     reads: int
     cells: int
+    days: int
 
 
-FULL = Scale(2_000_000, 3, 10.0, 300, 500, 1_000_000)
-QUICK = Scale(200_000, 2, 2.0, 60, 60, 100_000)
+FULL = Scale(2_000_000, 3, 10.0, 300, 500, 1_000_000, 3)
+QUICK = Scale(200_000, 2, 2.0, 60, 60, 100_000, 1)
 
 
 def main() -> None:
@@ -101,6 +103,7 @@ def _parts(
         ),
         "api": lambda: api.measure(folder / "api", seconds=scale.seconds / 2),
         "edges": lambda: edges.measure(folder / "edges", seconds=scale.seconds / 4, repeats=scale.repeats),
+        "anomalies": lambda: anomalies.measure(folder / "anomalies", days=scale.days),
     }
     for name, run in runs.items():
         if not only or name in only or (name == "absorption" and workloads):

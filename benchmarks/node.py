@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from watersmeet.core.clock import Clock
 from watersmeet.core.declarations import collect
 from watersmeet.core.record import Record
 from watersmeet.runtime.loading import App
@@ -16,10 +17,12 @@ from watersmeet.runtime.wiring import wire
 APPEND = 20_000
 
 
-def open_node(folder: Path, declared: Iterable[object], **settings: object) -> Node:
+def open_node(folder: Path, declared: Iterable[object], *, clock: Clock | None = None, **settings: object) -> Node:
     """A node with the declarations applied, on the stores of a folder, which may hold records already."""
     given = Settings.model_validate({"directory": folder, **settings})
-    node = Node(wire(given), App("benchmarks", collect(declared), {}, ModuleType("benchmarks")), sources=[])
+    node = Node(
+        wire(given, clock=clock), App("benchmarks", collect(declared), {}, ModuleType("benchmarks")), sources=[]
+    )
     node.apply()
     return node
 

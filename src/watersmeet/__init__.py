@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .core.source import Pulled, Source
     from .core.table import Table
     from .core.topic import Topic
+    from .core.user_window import window
     from .core.view import View
     from .core.window import calendar, hopping, running, session, tumbling
 
@@ -47,6 +48,7 @@ _HOMES = {
     "source": ("Pulled", "Source"),
     "table": ("Table",),
     "topic": ("Topic",),
+    "user_window": ("window",),
     "view": ("View",),
     "window": ("calendar", "hopping", "running", "session", "tumbling"),
 }
@@ -89,6 +91,7 @@ __all__ = [
     "top",
     "tumbling",
     "variance",
+    "window",
 ]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 HELP = Path(__file__).parent / "cli" / "help.txt"
 
@@ -21,7 +25,17 @@ def main() -> None:
         sys.exit(0)
     from watersmeet.cli.app import run
 
-    sys.exit(run(arguments))
+    _leave(run(arguments))
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; at once, if a thread is still at work that the interpreter would tear down in the middle of a statement."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ NAMES = [
     "top",
     "tumbling",
     "variance",
+    "window",
 ]
 
 DRIVERS = {
@@ -67,6 +68,7 @@ DRIVERS = {
     "pydantic_settings",
     "pyrate_limiter",
     "rich",
+    "sklearn",
     "stamina",
     "starlette",
     "structlog",

@@ -54,7 +54,7 @@ def test_the_demo_ends_by_itself_with_a_balanced_ledger_and_two_layers_that_agre
 def test_without_the_film_file_the_demo_names_the_one_command() -> None:
     environ = {**os.environ, "WATERSMEET_FILMS": "/nonexistent/movies.db", "PYTHONPATH": ""}
     code = (
-        "import watersmeet.cli.stage as s; s.film_data.find_films = lambda: None\n"
+        "import watersmeet.cli.films as s; s.film_data.find_films = lambda: None\n"
         "from watersmeet.cli.app import run; raise SystemExit(run(['demo', '--for', '1s']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environ, timeout=120, check=False)

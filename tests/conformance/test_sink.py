@@ -254,6 +254,23 @@ def test_a_scope_may_be_of_any_type(bench: Bench, type_: str) -> None:
     assert found == dict(enumerate(scopes[type_]))
 
 
+def test_a_scope_may_be_a_stretch_of_time(bench: Bench) -> None:
+    shape = replace(SHAPE, name="hours", scope_us=3_600_000_000)
+    bench.prepare(shape)
+    late, next_hour = NOON + timedelta(minutes=59, seconds=59), NOON + timedelta(hours=1)
+    bench.sink.write(shape, NOON, table(row(NOON, 1), row(late, 2)), NOTHING, 1)
+    bench.sink.write(shape, next_hour, table(row(next_hour, 1)), NOTHING, 1)
+    assert len(bench.rows(shape)) == 3
+    with pytest.raises(RequestError, match="rows of"):
+        bench.sink.write(shape, NOON, table(row(next_hour, 7)), NOTHING, 2)
+    bench.sink.write(shape, late, table(row(late, 3)), table(row(NOON, 1)), 2)
+    assert len(bench.rows(shape)) == 3
+    bench.sink.replace(shape, NOON, table(row(late, 9)), 3)
+    assert len(bench.rows(shape)) == 2
+    bench.sink.replace(shape, NOON, NOTHING, 4)
+    assert len(bench.rows(shape)) == 1
+
+
 def test_rows_of_another_scope_are_refused(bench: Bench) -> None:
     bench.prepare(SHAPE)
     for stray in (row(ONE, 2), row(None, 2)):

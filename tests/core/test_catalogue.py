@@ -27,6 +27,7 @@ FULL = Catalogue(
     Previous("c", {"x": EDITION}, 9),
     4,
     5,
+    ("c",),
 )
 
 

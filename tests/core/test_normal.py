@@ -250,3 +250,43 @@ def test_the_format_is_pinned() -> None:
     view = wm.View("hits", topic=CLICKS, dimensions=["page"], measures={"n": wm.count()}, where_declared="app.py:2")
     written = normal.encode(collect([replace(view, topic=replace(CLICKS, where_declared="app.py:1"))]))
     assert normal.name_of(written) == "33fd2d9ca34d1f31dec3d4f4597df570"
+
+
+def windowed(source: str = "aaaa", where: str = "") -> Declarations:
+    """A view with a user's own windows, and a table of all time of it."""
+
+    def minutes(event_time: object) -> object:
+        return event_time
+
+    window = wm.window(version=2)(minutes)  # type: ignore[arg-type]  # never called
+    window = replace(window, function=replace(window.function, source_hash=source))
+    view = wm.View("by_minute", topic=CLICKS, window=window, where=where, measures={"n": wm.count()})
+    return collect([view, wm.Table("ever", of=view.at(None)), wm.Example(of=view, given=[], expect=[])])
+
+
+def test_a_window_function_is_stored_like_a_row_function() -> None:
+    declarations = windowed()
+    data, known = normal.encode(declarations), normal.functions(declarations)
+    found = normal.decode(data, known)
+    assert same(found, declarations)
+    assert normal.encode(found) == data
+    assert list(known) == ["minutes"]
+    assert found.views["by_minute"].frame == declarations.views["by_minute"].frame
+    assert found.tables["ever"].of.cells is found.views["by_minute"].cells  # type: ignore[union-attr]  # a view
+
+
+def test_a_window_function_of_another_source_is_refused_and_a_stand_in_can_be_compared() -> None:
+    declarations, others = windowed(), normal.functions(windowed("bbbb"))
+    with pytest.raises(DeclarationError, match=r"function 'minutes'.*aaaa.*bbbb"):
+        normal.decode(normal.encode(declarations), others)
+    found = normal.decode(normal.encode(declarations), others, strict=False)
+    assert found == declarations
+    (spec,) = found.views["by_minute"].specs
+    assert len(normal.absent(spec, others)) == 1
+    assert normal.absent(spec, normal.functions(declarations)) == ()
+
+
+def test_a_row_function_and_a_window_function_share_their_names() -> None:
+    topic = wm.Topic("t", schema={"x": "varchar"}, functions=[replace(scored(), name="minutes")])
+    with pytest.raises(DeclarationError, match="one function of that name in an app"):
+        normal.encode(collect([topic, *windowed().views.values()]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import watersmeet as wm
 from tests.layers.plan.sums import app, filled, scored, summed, total
 from tests.layers.plan.world import START_US, World, interrupted, topic
-from watersmeet.core import manifest
+from watersmeet.core import manifest, normal
 from watersmeet.core.applied import applied
 from watersmeet.core.declarations import Declarations, collect
 from watersmeet.core.errors import DeclarationError, PendingError, RequestError
@@ -249,3 +250,68 @@ def test_a_topic_that_comes_back_in_another_version_decides_its_history_first(wo
     world.batch()
     assert world.applied.pending == ()
     world.check()
+
+
+def shifted(source: str) -> Declarations:
+    """A sum by a user's own windows, whose function has this source, beside one of all time."""
+
+    def shifts(event_time: object) -> object:
+        return event_time
+
+    window = wm.window(version=1)(shifts)  # type: ignore[arg-type]  # never called
+    window = replace(window, function=replace(window.function, source_hash=source))
+    view = wm.View("shifted", topic=topic(), window=window, measures={"total": wm.sum("v")})
+    both = wm.Query("both", inputs={"a": view, "b": summed()}, key=["x"], sql="select a.total as x from a, b")
+    return collect([summed(), view, both])
+
+
+def test_cells_whose_window_function_is_gone_are_served_and_computed_no_more(world: World) -> None:
+    world.apply(shifted("aaaa"))
+    (old,) = shifted("aaaa").views["shifted"].specs
+    filled(world)
+    plan = world.plan(shifted("bbbb"))
+    assert plan.pending == ("both", "shifted")
+    assert plan.notes == tuple(
+        f"{name} is not served until then: its old window function is not in the files" for name in plan.pending
+    )
+    found = planning.apply(plan, world.state, world.log, world.clock)
+    assert found.catalogue.gone == (old.fingerprint,)
+    assert set(found.catalogue.served) == {"sums"}
+    assert old.fingerprint not in world.manifest().readable
+    world.append((104, 5))
+    world.absorb()
+    world.check()
+    world.batch()
+    assert world.applied.pending == ()
+    assert set(world.catalogue.served) == {"both", "shifted", "sums"}
+    world.check()
+
+
+def test_once_the_window_function_is_back_only_what_was_missed_is_computed(world: World) -> None:
+    world.apply(shifted("aaaa"))
+    filled(world)
+    world.roll()
+    world.batch()
+    done = len(world.manifest().epochs)
+    world.apply(shifted("bbbb"))
+    world.append((104, 5))
+    world.absorb()
+    world.roll()
+    assert world.apply(shifted("aaaa")).pending == ("both", "shifted")
+    world.archive()
+    epochs = []
+    while published := world.publication():
+        epochs.append(published.epoch)
+        assert world.publish("numbers", published)
+    world.swap()
+    assert epochs == [done], "what was computed before is kept"
+    assert world.applied.pending == ()
+    world.check()
+
+
+def test_a_process_with_another_window_function_than_the_applied_one_is_stopped(world: World) -> None:
+    world.apply(shifted("aaaa"))
+    with pytest.raises(DeclarationError, match=r"function 'shifts'.*aaaa.*bbbb"):
+        applied(world.state, normal.functions(shifted("bbbb")))
+    assert applied(world.state, normal.functions(shifted("aaaa"))) is not None
+    assert applied(world.state) is not None, "who only reads needs no functions"

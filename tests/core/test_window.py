@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
 import watersmeet as wm
+from watersmeet.core.function import Column
 from watersmeet.core.window import ALL_TIME, Window, composes
 
 from .refusals import refusal
@@ -14,6 +16,15 @@ from .refusals import refusal
 pytestmark = pytest.mark.unit
 
 MINUTE = 60_000_000
+
+
+def own(version: int) -> Window:
+    """Windows of a user's own."""
+
+    def minutes(event_time: Sequence[datetime]) -> Sequence[Column]:
+        return event_time, [at + timedelta(minutes=1) for at in event_time]
+
+    return wm.window(version=version)(minutes)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +37,7 @@ MINUTE = 60_000_000
         (wm.running("5m"), 5 * MINUTE, "running, every 5m"),
         (wm.calendar("month", "Europe/Berlin"), 0, "month in Europe/Berlin"),
         (wm.session("30m"), 0, "sessions with a gap of 30m"),
+        (own(2), 0, "minutes, version 2"),
         (ALL_TIME, 0, "all time"),
     ],
 )
@@ -65,10 +77,39 @@ def test_an_origin_is_counted_within_one_window() -> None:
         (ALL_TIME, ALL_TIME, True),
         (ALL_TIME, wm.session("5m"), False),
         (wm.tumbling("5m"), ALL_TIME, False),
+        (own(1), own(1), True),
+        (own(2), own(1), False),
+        (ALL_TIME, own(1), True),
+        (wm.tumbling("1m"), own(1), False),
+        (wm.running("1m"), own(1), False),
+        (wm.calendar("day"), own(1), False),
+        (own(1), wm.tumbling("1m"), False),
+        (own(1), ALL_TIME, False),
     ],
 )
 def test_a_window_is_composed_of_whole_panes(window: Window, pane: Window, composed: bool) -> None:
     assert composes(window, pane) is composed
+
+
+@pytest.mark.parametrize(
+    ("window", "lengths_us", "carries_end"),
+    [
+        (wm.tumbling("5m"), (5 * MINUTE, 5 * MINUTE), False),
+        (wm.running("5m"), (5 * MINUTE, 5 * MINUTE), False),
+        (wm.session("30m"), None, True),
+        (own(1), None, True),
+        (ALL_TIME, None, False),
+    ],
+)
+def test_a_window_has_a_length_or_its_cells_carry_its_end(
+    window: Window, lengths_us: object, carries_end: bool
+) -> None:
+    assert (window.lengths_us, window.carries_end) == (lengths_us, carries_end)
+
+
+def test_a_window_means_its_fields_and_the_fingerprint_rests_on_them() -> None:
+    assert wm.hopping("1h", "5m").meaning == ("hopping", 60 * MINUTE, 5 * MINUTE, 0, None, "UTC")
+    assert own(1).meaning[:3] == ("user", "minutes", 1)
 
 
 WRONG: Mapping[str, tuple[Callable[[], object], str, str]] = {

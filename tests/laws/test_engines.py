@@ -20,7 +20,7 @@ from watersmeet.engines.columnar.engine import ColumnarEngine
 
 from . import test_measures as measures
 from .columnar import ColumnarKit, chunk, plain
-from .worlds import PAYLOADS_DEAD, SECOND, LoggedRecord, World, cases, worlds
+from .worlds import PAYLOADS_DEAD, SECOND, LoggedRecord, World, cases, turns, worlds
 
 pytestmark = pytest.mark.unit
 
@@ -253,8 +253,8 @@ def agree(
             assert len(ours[spec.fingerprint]) == pa.table(merged).num_rows, "one cell an address"
 
 
-NAMES = ["tumbling", "hopping", "sessions", "running", "days", "tags"]
-ALL = worlds(chosen=6, steps=st.just(("roll",)))
+NAMES = ["tumbling", "hopping", "sessions", "running", "days", "turns", "tags"]
+ALL = worlds(chosen=7, steps=st.just(("roll",)))
 
 
 @cases(30, 2000)
@@ -280,6 +280,7 @@ ROLLED: dict[str, list[Window | None]] = {
     "running": [wm.tumbling("15s"), wm.tumbling("30s"), None],
     "days": [wm.calendar("week", "Europe/Berlin"), wm.calendar("month", "Europe/Berlin"), None],
     "sessions": [wm.session("4s")],
+    "turns": [turns, None],
 }
 
 

@@ -6,6 +6,7 @@ view.at(window, by=) = the view declared with that window and those dimensions
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +20,11 @@ from watersmeet.core.errors import DeclarationError
 from watersmeet.core.window import Window
 from watersmeet.engines import reference
 
-from .worlds import SECOND, World, cases, topic, views, worlds
+from .worlds import SECOND, World, cases, topic, turns, views, worlds
 
 pytestmark = pytest.mark.unit
 
-LOGS = worlds(chosen=6, steps=st.just(("roll",)))
+LOGS = worlds(chosen=7, steps=st.just(("roll",)))
 
 
 def everything(view: wm.View, world: World, selection: Selection | None = None) -> list[dict[str, Any]]:
@@ -32,7 +33,7 @@ def everything(view: wm.View, world: World, selection: Selection | None = None) 
 
 
 @cases(15, 800)
-@given(LOGS, st.sampled_from(["tumbling", "hopping", "sessions", "running", "days"]), st.data())
+@given(LOGS, st.sampled_from(["tumbling", "hopping", "sessions", "running", "days", "turns"]), st.data())
 def test_a_range_selects_rows_and_changes_none(world: World, name: str, data: st.DataObject) -> None:
     view = world.views[name]
     whole = everything(view, world)
@@ -48,7 +49,7 @@ def test_a_range_selects_rows_and_changes_none(world: World, name: str, data: st
 
 
 @cases(15, 800)
-@given(LOGS, st.sampled_from(["tumbling", "hopping", "running"]), st.integers(0, 5))
+@given(LOGS, st.sampled_from(["tumbling", "hopping", "running", "turns"]), st.integers(0, 5))
 def test_pages_in_key_order_make_up_the_whole(world: World, name: str, size: int) -> None:
     view = world.views[name]
     whole = everything(view, world)
@@ -117,6 +118,19 @@ def test_sessions_roll_up_over_dimensions(world: World) -> None:
 
 
 @cases(10, 500)
+@given(LOGS, st.booleans())
+def test_a_users_own_windows_roll_up_over_dimensions_and_to_all_time(world: World, always: bool) -> None:
+    """What no window holds is in none of them, so all time is the sum of the windows, too."""
+    view = world.views["turns"]
+    rolled = view.at(None if always else view.frame, by=["odd"])
+    names = ["odd"] if always else ["window_start", "window_end", "odd"]
+    sums: dict[tuple[Any, ...], int] = defaultdict(int)
+    for row in everything(view, world):
+        sums[tuple(row[name] for name in names)] += row["records"]
+    assert {tuple(row[name] for name in names): row["records"] for row in everything(rolled, world)} == sums
+
+
+@cases(10, 500)
 @given(LOGS)
 def test_a_roll_up_through_another_view_groups_by_its_columns(world: World) -> None:
     """Each k has its latest n; rows regrouped by it are as if the record had carried it."""
@@ -142,6 +156,11 @@ def test_what_could_not_be_equal_is_refused() -> None:
         (mine["sessions"], None),
         (mine["sessions"], wm.session("5s")),
         (mine["tags"], wm.tumbling("1h")),
+        (mine["turns"], wm.tumbling("10s")),
+        (mine["turns"], wm.running("10s")),
+        (mine["turns"], wm.calendar("day")),
+        (mine["turns"], wm.window(version=2)(turns.function.call)),  # type: ignore[arg-type]  # it gives two columns
+        (mine["tumbling"], mine["turns"].frame),
     ):
         with pytest.raises(DeclarationError):
             view.at(window)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -59,9 +60,34 @@ def topic(horizon: str, partitions: int, *, excluded: bool) -> wm.Topic:
     )
 
 
+@wm.window(version=1)
+def turns(event_time: Sequence[datetime], k: Sequence[str | None]) -> tuple[list[Any], list[Any]]:
+    """Windows that do their worst, from every tenth second on: two of one start, and for some keys none, or nonsense."""
+    starts: list[Any] = []
+    ends: list[Any] = []
+    for at, name in zip(event_time, k, strict=True):
+        start = at.replace(second=at.second // 10 * 10, microsecond=0)
+        starts.append(None if name == "v" else start)
+        ends.append(start if name is None else start + timedelta(seconds=4 if at.second % 10 < 4 else 10))
+    return starts, ends
+
+
 def _days(of: wm.Topic) -> wm.View:
     measures = {"records": wm.count(), "total": wm.sum("f", scale=3)}
     return wm.View("days", topic=of, window=wm.calendar("day", "Europe/Berlin"), measures=measures)
+
+
+def _turns(of: wm.Topic) -> wm.View:
+    return wm.View(
+        "turns",
+        topic=of,
+        dimensions=["k", "coalesce(n, 0) % 2 as odd"],
+        window=turns,
+        where="x is null or x > -2",
+        lookback="20s",
+        measures={"records": wm.count(), "total": wm.sum("x"), "first": wm.first("f"), "often": wm.top("k", 2)},
+        derive={"change": "records - lag(records) over w"},
+    )
 
 
 @cache
@@ -115,6 +141,7 @@ def views(of: wm.Topic) -> dict[str, wm.View]:
             measures={"records": wm.count(), "latest": wm.last("f"), "ids": wm.distinct("id", size=16)},
         ),
         "days": _days(of),
+        "turns": _turns(of),
         "tags": wm.View(
             "tags",
             topic=of,

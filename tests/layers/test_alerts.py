@@ -173,3 +173,20 @@ def test_severities_go_their_own_ways(node: Node) -> None:
     assert [(name, notice.severity) for name, notice in sent] == [
         ("log", "info"), ("chat", "warning"), ("pager", "critical"), ("mail", "critical"),
     ]  # fmt: skip
+
+
+# the clock stands an hour after the orders
+def test_of_a_value_that_went_silent_a_row_counts_as_long_as_the_alert_looks_back(tmp_path: Path) -> None:
+    node = shop.open_node(tmp_path, shop.clock())
+    brisk = [
+        wm.Alert("brisk", of=shop.sales, when="orders >= 2", within="2h"),
+        wm.Alert("brisk_now", of=shop.sales, when="orders >= 2", within="10m"),
+    ]
+    object.__setattr__(node.app, "declarations", collect([shop.sales, *brisk]))
+    node.apply()
+    order(node, 1)
+    order(node, 2)
+    sent: list[tuple[str, Notice]] = []
+    assert [[n.status for n in alerts(node, sent).evaluate(each)] for each in brisk] == [["firing"], []]
+    node.parts.clock.sleep(3660)
+    assert [n.status for n in alerts(node, sent).evaluate(brisk[0])] == ["resolved"]

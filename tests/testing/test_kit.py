@@ -52,6 +52,14 @@ def test_an_example_of_a_topic_counts_outcomes() -> None:
     assert outcome.passed, outcome.complaints
 
 
+@pytest.mark.parametrize(("busy", "passed"), [(True, True), (False, False)])
+def test_a_truth_value_is_compared(busy: bool, passed: bool) -> None:
+    query = wm.Query("busy", {"s": shop.hourly}, "select hour, orders >= 3 as busy from s", ["hour"], "hour")
+    example = wm.Example(of=query, given={"orders": GIVEN}, expect=[{"busy": busy}])
+    [outcome] = check(collect([example, query]), torture=0)
+    assert outcome.passed is passed
+
+
 def test_a_query_is_tortured_like_a_view() -> None:
     expect = [{"product": "tea", "orders": 3, "revenue": 5}]
     [outcome] = check(

@@ -48,7 +48,7 @@ def create(node: Node) -> FastAPI:
     if own is not None:
         mounted = own(node.reader)
         if isinstance(mounted, APIRouter):
-            app.include_router(mounted, dependencies=[Depends(guard.needs("read"))])
+            app.include_router(mounted, dependencies=[Depends(guard.needs("read"))], responses=problems.DOCUMENTED)
     if settings.allowed_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.allowed_origins), allow_methods=["GET"])
     app.add_middleware(_Shield, max_bytes=settings.max_body_bytes)

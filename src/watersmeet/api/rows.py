@@ -8,7 +8,6 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from watersmeet.core.answer import Answer, Receipt
+from watersmeet.core.answer import Answer
 from watersmeet.core.duration import microseconds
 from watersmeet.core.engine import Filter, Order
 from watersmeet.core.errors import DeclarationError, RequestError
@@ -179,15 +178,6 @@ def decode_page(token: str, of: Readable, types: Mapping[str, str]) -> tuple[obj
     )
 
 
-def receipt(found: Receipt, now_us: int) -> dict[str, object]:
-    """A receipt for a body: absolute times as stored, freshness as of now."""
-    facts = asdict(found)
-    newest = [rest.arrival_us for rest in found.topics.values() if rest.arrival_us is not None]
-    facts["freshness_seconds"] = (now_us - max(newest)) / 1e6 if newest else None
-    facts["watermark_us"] = found.watermark_us
-    return facts
-
-
 def headers(answer: Answer) -> dict[str, str]:
     """The short receipt, for formats that have no place for it."""
     found = answer.receipt
@@ -209,7 +199,7 @@ def render(answer: Answer, form: Format, now_us: int) -> bytes:
     if form == "json":
         rows = [plain_row(row) for row in table.to_pylist()]
         following = encode_page(answer.next) if answer.next is not None else None
-        return json.dumps({"rows": rows, "receipt": receipt(answer.receipt, now_us), "next": following}).encode()
+        return json.dumps({"rows": rows, "receipt": answer.receipt.as_dict(now_us), "next": following}).encode()
     if form == "ndjson":
         return b"".join(json.dumps(plain_row(row)).encode() + b"\n" for row in table.to_pylist())
     sink = io.BytesIO()

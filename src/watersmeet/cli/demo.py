@@ -1,4 +1,4 @@
-"""``watersmeet demo``: films counted live, by both layers."""
+"""``watersmeet demo``: films, or a campus, counted live by both layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -21,7 +21,7 @@ from watersmeet.runtime import logging
 from . import board
 from .output import print_json, say
 from .server import Served
-from .stage import SIMULATED, Stage, live, sandboxed
+from .stage import Stage
 
 UNATTENDED_SECONDS = 20.0
 REFRESH_SECONDS = 0.5
@@ -29,15 +29,18 @@ REFRESH_SECONDS = 0.5
 
 def demo(
     *,
+    app: Literal["movies", "learning"] = "movies",
     duration: Annotated[str | None, Parameter(name="--for")] = None,
     json: bool = False,
     live_service: Annotated[bool, Parameter(name="--live", negative=())] = False,
     port: int = 0,
 ) -> int:
-    """Watch films being counted: trending, sentiment, the ledger and the audit, on 17,472 real films.
+    """Watch films being counted: trending, sentiment, the ledger and the audit, on 17,472 real films; or a campus.
 
     Parameters
     ----------
+    app:
+        movies, or learning: who is active on a campus, what waits for grading, who watches, alerts.
     duration:
         End by itself after so long, such as 20s. Without a terminal the default is 20s, with one: until Ctrl-C.
     json:
@@ -50,21 +53,25 @@ def demo(
     seconds = microseconds(duration, subject="--for") / 1e6 if duration else None
     if seconds is None and (json or not sys.stdout.isatty()):
         seconds = UNATTENDED_SECONDS
-    if live_service and not os.environ.get("TMDB_API_KEY"):
-        raise SettingsError(
-            "TMDB_API_KEY",
-            expected="a key of your TMDB account",
-            got="nothing",
-            remedy="set it, or run the demo without --live",
-        )
-    say("starting: reading films, opening stores …")
+    if live_service and app != "movies":
+        raise SettingsError("--live", expected="the app movies", got=app, remedy="leave out --live")
+    say("starting …")
     logging.configure("error")
-    stage: AbstractContextManager[Stage] = live(Path(".watersmeet") / "demo-live") if live_service else sandboxed()
-    with stage as on, Served(on.node, port=port) as served:
-        if not live_service:
-            for line in SIMULATED:
-                say(f"  {line}", style="dim")
+    with _stage(app, live_service) as on, Served(on.node, port=port) as served:
+        for line in on.simulated:
+            say(f"  {line}", style="dim")
         return _show(on, served.url, seconds, json)
+
+
+def _stage(app: str, live_service: bool) -> AbstractContextManager[Stage]:
+    """An app's stage; what one app needs is not loaded for the other."""
+    if app == "learning":
+        from .campus import playing
+
+        return playing()
+    from .films import live, sandboxed
+
+    return live(Path(".watersmeet") / "demo-live") if live_service else sandboxed()
 
 
 def _show(stage: Stage, url: str, seconds: float | None, json: bool) -> int:
@@ -79,7 +86,7 @@ def _show(stage: Stage, url: str, seconds: float | None, json: bool) -> int:
         with Live(console=console, auto_refresh=False, transient=json) as display:
             while not stop.is_set() and (seconds is None or clock.monotonic() - began < seconds):
                 picture = board.look(stage)
-                if first is None and picture.is_answered:
+                if first is None and picture.figures.is_answered:
                     first = started + clock.monotonic() - began
                 if console.is_terminal:
                     display.update(board.draw(picture, stage, url=url, first_seconds=first), refresh=True)

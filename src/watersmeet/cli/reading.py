@@ -106,7 +106,7 @@ def _show(answer: Answer, node: Node, plot: str | None, as_json: bool) -> None:
     found: list[dict[str, object]] = table.to_pylist()
     now_us = node.parts.clock.now_us()
     if as_json:
-        print_json({"rows": found, "receipt": parameters.receipt(answer.receipt, now_us)})
+        print_json({"rows": found, "receipt": answer.receipt.as_dict(now_us)})
     elif plot is not None:
         if plot not in table.column_names:
             raise RequestError(f"column {plot!r}", expected=f"one of {', '.join(table.column_names)}")

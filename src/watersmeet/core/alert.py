@@ -23,6 +23,8 @@ class Alert:
         when: SQL condition over the columns of a row.
         for_: how long it must hold before it fires; default at once.
         resolve_after: how long it must not hold before it is over; default at once.
+        within: only rows whose time lies this far back at most are looked at; a value that has none does not hold.
+            Default all: of a value that went silent the last row counts for ever, and all of history is read.
         notify: names of notifiers in the settings; default those that the settings' ``routes`` give its severity.
         severity: ``"info"``, ``"warning"`` or ``"critical"``.
     """
@@ -32,6 +34,7 @@ class Alert:
     when: str
     for_: Duration | None = None
     resolve_after: Duration | None = None
+    within: Duration | None = None
     notify: Sequence[str] = field(default=(), hash=False)
     severity: str = "warning"
     where_declared: str = field(default_factory=caller, compare=False, repr=False)
@@ -58,7 +61,15 @@ class Alert:
         columns = self.of.columns if isinstance(self.of, View) else self.of.lineage.columns
         if columns is not None:
             scalar(self.when, columns, subject=f"when of alert {self.name}", where=where)
-        _ = self.for_us, self.resolve_us
+        if self.within is not None and self.of.time is None:
+            raise DeclarationError(
+                f"within of alert {self.name}",
+                expected="rows that have a time",
+                got=f"{self.of.name}, which has none",
+                remedy="leave it out: there is one row for each value",
+                where=where,
+            )
+        _ = self.for_us, self.resolve_us, self.within_us
 
     @property
     def for_us(self) -> int:
@@ -71,3 +82,7 @@ class Alert:
             if self.resolve_after is None
             else microseconds(self.resolve_after, subject=f"resolve_after of alert {self.name}")
         )
+
+    @property
+    def within_us(self) -> int | None:
+        return None if self.within is None else microseconds(self.within, subject=f"within of alert {self.name}")

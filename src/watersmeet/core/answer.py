@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from .frontier import Frontier
 from .record import Records
@@ -81,6 +81,19 @@ class Receipt:
         """Changes whenever the answer could."""
         versions = ".".join(f"{topic}:{rest.version}" for topic, rest in sorted(self.topics.items()))
         return f"{self.fingerprint}-{versions}"
+
+    def as_dict(self, now_us: int | None = None) -> dict[str, object]:
+        """Plain values, as bodies of answers carry them: absolute times as stored, freshness as of ``now_us``.
+
+        Args:
+            now_us: default when it was answered.
+        """
+        newest = [rest.arrival_us for rest in self.topics.values() if rest.arrival_us is not None]
+        now_us = self.as_of_us if now_us is None else now_us
+        facts = asdict(self)
+        facts["freshness_seconds"] = (now_us - max(newest)) / 1e6 if newest else None
+        facts["watermark_us"] = self.watermark_us
+        return facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Applied:
         served: what answers, tables and alerts go by now: each name in the edition that is served, a name without one
             as it is declared (reading it says that it is pending), and the topics in force.
         sets: the stored declarations that some edition or duty refers to, by name.
-        functions: the row functions at hand; None for a process that decodes nothing.
+        functions: the row and window functions at hand; None for a process that computes nothing.
     """
 
     catalogue: Catalogue
@@ -51,6 +51,11 @@ class Applied:
         """Names whose newest edition is not served yet, and topics whose newest version is not in force."""
         names = [name.replace("/", " ", 1) for name in self.catalogue.pending]
         return (*names, *(f"topic {name}" for name in self.catalogue.waiting))
+
+    def incomputable(self, functions: Mapping[str, RowFunction]) -> frozenset[str]:
+        """The cells fingerprints, of all that some edition or duty refers to, whose window functions are not there."""
+        known = (spec for declarations in self.sets.values() for spec in catalogue.specs(declarations))
+        return frozenset(spec.fingerprint for spec in known if normal.absent(spec, functions))
 
     def absorbs(self, topic: str) -> Work:
         """What the speed layer does.
@@ -99,11 +104,11 @@ def applied(
 
     Args:
         state: the port.
-        functions: the row functions of the files, by name. None: this process only reads or compares.
+        functions: the row and window functions of the files, by name. None: this process only reads or compares.
         last: what was found before, for the same functions; it is returned again while nothing has changed, so asking
             costs one small read.
 
-    Raises `DeclarationError` if a row function that is needed to go on is missing or has another source.
+    Raises `DeclarationError` if a function that is needed to go on is missing or has another source.
     """
     value = state.get(catalogue.SPACE, catalogue.KEY)
     if value is None:
@@ -157,9 +162,11 @@ def _served(c: Catalogue, sets: Mapping[str, Declarations]) -> Declarations:
 
 
 def _check(found: Applied, functions: Mapping[str, RowFunction]) -> None:
-    """Refuse to run a topic whose row functions are not those that were applied."""
+    """Refuse to work on a topic whose functions are not those that were applied."""
     for topic in found.declarations.topics.values():
         held = found.catalogue.duties[topic.name].held
-        for each in (topic,) if held else (topic, found.served.topics[topic.name]):
+        used = (topic,) if held else (topic, found.served.topics[topic.name])
+        cells = (spec for _, _, specs in found.recomputes(topic.name) for spec in specs)
+        for each in (*used, *cells):
             if refusals := normal.absent(each, functions):
                 raise refusals[0]

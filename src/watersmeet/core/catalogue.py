@@ -92,6 +92,7 @@ class Catalogue:
         duties: by topic.
         previous: what can be restored.
         applied_us, settled_us: when they were applied, and when the last name had moved (0: one is still pending).
+        gone: cells fingerprints that nobody can compute any more, their window functions having left the files.
     """
 
     number: int = 0
@@ -102,6 +103,7 @@ class Catalogue:
     previous: Previous | None = None
     applied_us: int = 0
     settled_us: int = 0
+    gone: tuple[str, ...] = ()
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -168,7 +170,8 @@ def editions(declarations: Declarations, stored: str) -> dict[str, Edition]:
         out[f"table/{table.name}"] = Edition(stored, _meaning(table), _cells(table.of))
     for alert in declarations.alerts.values():
         says = (alert.of.fingerprint, alert.when, alert.for_us, alert.resolve_us, tuple(alert.notify), alert.severity)
-        out[f"alert/{alert.name}"] = Edition(stored, digest(*says), _cells(alert.of))
+        looks = () if alert.within_us is None else (alert.within_us,)
+        out[f"alert/{alert.name}"] = Edition(stored, digest(*says, *looks), _cells(alert.of))
     return out
 
 

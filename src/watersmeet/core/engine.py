@@ -7,13 +7,14 @@ The same engine runs in the embedded process and inside a fleet's executors. Chu
               · partition int32 · offset int64 · slice int64 · _hi, _lo uint64 (128-bit digest of the id; absent without
               id) · _content uint64 (digest of the payload)
     DEAD      partition · offset · arrival int64 (µs) · slice · key · value · reason varchar · detail varchar
-    CELLS     pane timestamp (null for all time) · [pane_end timestamp for sessions] · one column a dimension
+    CELLS     pane timestamp (null for all time) · [pane_end timestamp for sessions and a user's own windows]
+              · one column a dimension
               · p0_… p1_… the partial columns of lift 0, 1, … (`watersmeet.core.measure.PARTIALS`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -186,8 +187,15 @@ class Engine(Protocol):
         """
         ...
 
-    def decode(self, topic: Topic, records: Records) -> Decoded:
-        """LOGGED to DECODED and DEAD. Never raises for what a record contains."""
+    def decode(self, topic: Topic, records: Records, reads: Collection[str] | None = None) -> Decoded:
+        """LOGGED to DECODED and DEAD. Never raises for what a record contains.
+
+        Args:
+            topic: as what to decode.
+            records: LOGGED.
+            reads: the rows need but these columns of the topic (names in lower case); None: all. Which records are dead
+                does not depend on it.
+        """
         ...
 
     def decide(self, topic: Topic, rows: Records, known: Known) -> Decided:

@@ -59,14 +59,7 @@ def function(*, version: int, returns: str) -> Callable[[RowCall], RowFunction]:
     [3, None]
     """
     where = caller()
-    if not isinstance(version, int) or version < 1:
-        raise DeclarationError(
-            "function version",
-            expected="a whole number from 1",
-            got=repr(version),
-            remedy="write version=1",
-            where=where,
-        )
+    check_version(version, where)
 
     def declare(call: RowCall) -> RowFunction:
         check_column("function", call.__name__, where)
@@ -78,21 +71,36 @@ def function(*, version: int, returns: str) -> Callable[[RowCall], RowFunction]:
                 remedy="rename it, or the SQL function would be called in its place",
                 where=where,
             )
-        try:
-            source = inspect.getsource(call)
-        except OSError:  # typed into an interactive session: the compiled body stands in for the text
-            source = call.__code__.co_code.hex()
-        except TypeError:
-            raise DeclarationError(
-                f"function {call.__name__}",
-                expected="a function written in Python, since its source belongs to the topic version",
-                got=repr(call),
-                remedy="wrap it in a def of its own",
-                where=where,
-            ) from None
-        digest = hashlib.sha256(source.encode()).hexdigest()[:16]
-        return RowFunction(
-            call.__name__, version, parse(returns, column=call.__name__, where=where), digest, call, where
-        )
+        return described(call, version, returns, where)
 
     return declare
+
+
+def check_version(version: int, where: str) -> None:
+    """Refuse a version that is no whole number from 1."""
+    if not isinstance(version, int) or version < 1:
+        raise DeclarationError(
+            "function version",
+            expected="a whole number from 1",
+            got=repr(version),
+            remedy="write version=1",
+            where=where,
+        )
+
+
+def described(call: RowCall, version: int, returns: str, where: str) -> RowFunction:
+    """A Python function with its name, version, type and the digest of its source."""
+    try:
+        source = inspect.getsource(call)
+    except OSError:  # typed into an interactive session: the compiled body stands in for the text
+        source = call.__code__.co_code.hex()
+    except TypeError:
+        raise DeclarationError(
+            f"function {call.__name__}",
+            expected="a function written in Python, since its source belongs to the fingerprint",
+            got=repr(call),
+            remedy="wrap it in a def of its own",
+            where=where,
+        ) from None
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    return RowFunction(call.__name__, version, parse(returns, column=call.__name__, where=where), digest, call, where)

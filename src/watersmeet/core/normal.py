@@ -4,19 +4,20 @@ Bytes, from which equal declarations can be made without the files that they cam
 written once, under their names; whatever uses one refers to it. A view made by `View.at` is written where it is used,
 as a reading of the view that it refers to. Tables, alerts and examples are written beside them.
 
-Row functions are code and stay in the files. Stored are name, version, type of the result and hash of the source; on
-the way back each is looked up by name, and a different one is refused: numbers never change meaning silently.
+Row functions and window functions are code and stay in the files. Stored are name, version, type of the result and hash
+of the source; on the way back each is looked up by name, and a different one is refused: numbers never change meaning
+silently.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import plain
 from .alert import Alert
-from .declarations import Declarations
+from .declarations import Declarations, views_of
 from .errors import CorruptError, DeclarationError
 from .example import Example
 from .function import Column, RowFunction
@@ -26,14 +27,15 @@ from .query import Query
 from .schema import SqlType
 from .table import Table
 from .topic import Exclusion, Topic
-from .view import View
+from .user_window import UserWindow
+from .view import CellSpec, View
 from .window import Window
 
 FORMAT = 1
 _SUBJECT = "stored declarations"
 _SECTIONS: dict[str, type] = {"topics": Topic, "views": View, "queries": Query, "tables": Table, "alerts": Alert}
 _KINDS: dict[str, type] = {
-    cls.__name__: cls for cls in (*_SECTIONS.values(), Example, Exclusion, Lift, Measure, SqlType, Window)
+    cls.__name__: cls for cls in (*_SECTIONS.values(), Example, Exclusion, Lift, Measure, SqlType, UserWindow, Window)
 }
 _NAMED = {Topic: "topics", View: "views", Query: "queries"}
 
@@ -41,7 +43,7 @@ _NAMED = {Topic: "topics", View: "views", Query: "queries"}
 def encode(declarations: Declarations) -> bytes:
     """The normal form: canonical JSON.
 
-    Raises `DeclarationError` if an example holds anything but plain data, or two row functions have one name.
+    Raises `DeclarationError` if an example holds anything but plain data, or two functions have one name.
     """
     return plain.dumps(_tree(declarations))
 
@@ -51,8 +53,8 @@ def decode(data: bytes, functions: Mapping[str, RowFunction], *, strict: bool = 
 
     Args:
         data: the normal form.
-        functions: the row functions of the files at hand, by name.
-        strict: refuse a row function that is missing or has another source; otherwise a stand-in takes its place, good
+        functions: the row and window functions of the files at hand, by name.
+        strict: refuse a function that is missing or has another source; otherwise a stand-in takes its place, good
             for comparing and for reading what is stored, that refuses when it is called.
 
     Raises `DeclarationError` for such a function, `CorruptError` for bytes that `encode` did not write.
@@ -66,24 +68,41 @@ def name_of(data: bytes) -> str:
 
 
 def functions(declarations: Declarations) -> dict[str, RowFunction]:
-    """The row functions of all topics, by name; `DeclarationError` if two different ones share a name."""
+    """The row functions of all topics and the window functions of all views, by name.
+
+    Raises `DeclarationError` if two different ones share a name.
+    """
     out: dict[str, RowFunction] = {}
-    for topic in declarations.topics.values():
-        for item in topic.functions:
-            if out.setdefault(item.name, item) != item:
-                raise DeclarationError(
-                    f"row function {item.name!r} of topic {topic.name}",
-                    expected="one function of that name in an app",
-                    got=f"another one at {out[item.name].where}",
-                    remedy="rename one of them",
-                    where=item.where,
-                )
+    for item, user in _used_functions(declarations):
+        if out.setdefault(item.name, item) != item:
+            raise DeclarationError(
+                f"function {item.name!r} of {user}",
+                expected="one function of that name in an app",
+                got=f"another one at {out[item.name].where}",
+                remedy="rename one of them",
+                where=item.where,
+            )
     return out
 
 
-def absent(topic: Topic, available: Mapping[str, RowFunction]) -> tuple[DeclarationError, ...]:
-    """An error for each row function of a topic that is not among the available ones, or has another source there."""
-    return tuple(_refusal(f, available.get(f.name)) for f in topic.functions if available.get(f.name) != f)
+def _used_functions(declarations: Declarations) -> Iterator[tuple[RowFunction, str]]:
+    """Each function, and what uses it."""
+    for topic in declarations.topics.values():
+        yield from ((item, f"topic {topic.name}") for item in topic.functions)
+    outputs = [*(table.of for table in declarations.tables.values()), *(x.of for x in declarations.examples)]
+    for of in (*declarations.readables.values(), *outputs, *(alert.of for alert in declarations.alerts.values())):
+        for view in () if isinstance(of, Topic) else views_of(of):
+            if isinstance(view.cells.pane, UserWindow):
+                yield view.cells.pane.function, f"view {view.root.name}"
+
+
+def absent(of: Topic | CellSpec, available: Mapping[str, RowFunction]) -> tuple[DeclarationError, ...]:
+    """An error for each function of a topic, or of cells' panes, that is not available, or has another source there."""
+    if isinstance(of, Topic):
+        used: Sequence[RowFunction] = of.functions
+    else:
+        used = [of.pane.function] if isinstance(of.pane, UserWindow) else []
+    return tuple(_refusal(f, available.get(f.name)) for f in used if available.get(f.name) != f)
 
 
 def with_exclusions(declarations: Declarations, exclusions: Mapping[str, tuple[Exclusion, ...]]) -> Declarations:
@@ -124,7 +143,7 @@ def _function(item: RowFunction) -> Plain:
 
 def _refusal(stored: RowFunction, found: RowFunction | None) -> DeclarationError:
     return DeclarationError(
-        f"row function {stored.name!r}",
+        f"function {stored.name!r}",
         expected=f"version {stored.version} with source {stored.source_hash}, as applied",
         got=f"version {found.version} with source {found.source_hash}" if found else "no function of that name",
         remedy="run 'watersmeet plan' and 'watersmeet apply' to take up the files, or restore the function",
@@ -186,7 +205,7 @@ class _Decoder:
         fields = {key: self._read(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
         version, returns, source = fields.get("version"), fields.get("returns"), fields.get("source_hash")
         if not (isinstance(version, int) and isinstance(returns, SqlType) and isinstance(source, str)):
-            raise CorruptError(_SUBJECT, expected=f"version, type and hash of row function {name}", got=str(stored))
+            raise CorruptError(_SUBJECT, expected=f"version, type and hash of function {name}", got=str(stored))
 
         def refuse(*columns: Column) -> Sequence[object]:
             raise refusal

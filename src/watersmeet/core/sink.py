@@ -20,6 +20,8 @@ class Shape:
         scope: the column by whose values it is written piece by piece; None: the table is one piece.
         partition, order: as declared.
         ttl_us: as declared.
+        scope_us: of a scope that is a time: a piece is a stretch of so long, counted from 1970-01-01Z, and is named by
+            its start; 0: a piece for each value.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Shape:
     partition: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     ttl_us: int | None = None
+    scope_us: int = 0
 
 
 class Sink(Protocol):

@@ -13,7 +13,7 @@ All of it is pure: a catalogue and manifests in, a catalogue out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from . import normal
@@ -32,11 +32,12 @@ def propose(
     now_us: int,
     *,
     above: int = 0,
+    gone: Collection[str] = (),
 ) -> Catalogue:
     """The catalogue in which ``declarations`` are the applied ones.
 
     Names whose meaning stays, or whose cells are all served already, move at once; removed ones are gone; the others
-    keep their edition, or wait for their first.
+    keep their edition unless nobody can compute its cells any more, or wait for their first.
 
     Args:
         old: the catalogue to change.
@@ -45,6 +46,7 @@ def propose(
         stored: the name under which they are stored.
         now_us: the clock.
         above: the number will be higher than this, and than that of the old catalogue.
+        gone: known cells fingerprints whose window functions the declarations do not have.
     """
     number, new = max(old.number, above) + 1, editions(declarations, stored)
     have = {address for edition in old.served.values() for address in _addresses(edition)}
@@ -53,7 +55,7 @@ def propose(
         was = old.served.get(name)
         if (was is not None and was.fingerprint == edition.fingerprint) or _addresses(edition) <= have:
             served[name] = edition
-        elif was is not None:
+        elif was is not None and not any(fingerprint in gone for _, _, fingerprint in _addresses(was)):
             served[name] = was
     previous = old.previous
     if old.number and not old.pending and not old.waiting:
@@ -73,7 +75,7 @@ def propose(
             # Once the old row functions are gone from the files, no process can go on by the version in force.
             held = now is None or bool(normal.absent(now, functions))
             duties[topic.name] = replace(duty, waiting=topic.version, held=held, absent=False)
-    proposed = Catalogue(number, stored, served, new, duties, previous, now_us)
+    proposed = Catalogue(number, stored, served, new, duties, previous, now_us, gone=tuple(sorted(gone)))
     return _numbered(old, proposed, number, changed)
 
 
@@ -186,4 +188,4 @@ def _readable(c: Catalogue, topic: str, duty: Duty) -> tuple[str, ...]:
     if duty.absent:
         return ()
     found = (x.fingerprints for x in c.cells(topic) if x.version in (duty.version, duty.waiting))
-    return tuple(sorted({fp for fingerprints in found for fp in fingerprints}))
+    return tuple(sorted({fp for fingerprints in found for fp in fingerprints} - set(c.gone)))

@@ -17,8 +17,9 @@ from .errors import DeclarationError
 from .fingerprint import digest
 from .measure import Lift, Measure
 from .site import NAME_LENGTH, caller, check_column, check_name, suggest
-from .sql.expression import Scalar, canonical, named, scalar
+from .sql.expression import Scalar, canonical, named, names, scalar
 from .topic import Topic
+from .user_window import UserWindow
 from .window import ALL_TIME, Window, composes, hopping, tumbling
 
 EXPLODE_LIMIT = 10_000
@@ -66,11 +67,19 @@ class CellSpec:
             canonical(self.where),
             self.explode and (self.explode.name, canonical(self.explode.expr)),
             tuple((d.name, canonical(d.expr)) for d in self.dimensions),
-            pane,
+            self.pane.meaning if self.pane.kind == "user" else pane,
             gap,
             tuple(_meaning(x) for x in self.lifts),
             self.expire_us,
         )
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Names, in lower case, among which is every column of the topic that the cells are made of."""
+        texts = [self.where, *(d.expr for d in self.dimensions), *(t for x in self.lifts for t in (x.expr, x.where))]
+        if self.explode is not None:
+            texts.append(self.explode.expr)
+        return frozenset(name for text in texts for name in names(text))
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,8 @@ class View:
         name: how it is served.
         topic: whose records.
         dimensions: grouping columns, ``"movie_id"`` or ``"expression as name"``; none gives one row a window.
-        window: `tumbling`, `hopping`, `calendar`, `session`, `running`, or None for all time.
+        window: `tumbling`, `hopping`, `calendar`, `session`, `running`, a function declared with `window`, or None for
+            all time.
         measures: column -> measure.
         where: SQL condition on records.
         explode: a list column, ``"genres as genre"``: one row an element (at most 10,000 a record).
@@ -123,7 +133,9 @@ class View:
                 f"window of view {self.name}",
                 expected="wm.tumbling(…), wm.hopping(…) or None",
                 got=repr(self.window),
-                remedy=f"write window=wm.tumbling({self.window!r})" if isinstance(self.window, str) else "",
+                remedy=f"write window=wm.tumbling({self.window!r})"
+                if isinstance(self.window, str)
+                else "declare a function of your own with @wm.window(version=1)",
                 where=where,
             )
         if not self.measures:
@@ -171,6 +183,8 @@ class View:
         if self.of is None:
             for dimension in self.by:
                 scalar(dimension.expr, known, subject=f"dimension {dimension.name!r} of view {self.name}", where=where)
+            if isinstance(self.window, UserWindow):
+                self.window.check_parameters([d.name for d in self.by], f"window of view {self.name}", where)
         if self.where:
             scalar(self.where, known, subject=f"where of view {self.name}", where=where)
         for name, measure in self.measures.items():
@@ -215,8 +229,9 @@ class View:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The columns that identify a row: the start of its window, then its dimensions."""
-        return ("window_start", *(d.name for d in self.by))
+        """The columns that identify a row: the start of its window (of a user's own the end too), then dimensions."""
+        bounds = WINDOW_COLUMNS if self.frame.kind == "user" else WINDOW_COLUMNS[:1]
+        return (*bounds, *(d.name for d in self.by))
 
     @property
     def time(self) -> str | None:
@@ -317,7 +332,7 @@ class View:
         return digest(
             self.cells.fingerprint,
             tuple(spec.fingerprint for _, spec in self.tops),
-            dataclasses.astuple(self.frame),
+            self.frame.meaning,
             tuple(d.name for d in self.by),
             tuple(
                 (name, m.kind, m.digits, m.limit, tuple(_meaning(x) for x in m.lifts))

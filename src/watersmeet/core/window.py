@@ -11,6 +11,8 @@ start-inclusive and end-exclusive, and count from 1970-01-01Z plus a declared or
     session(gap)      [─x──x─)gap     [─x─)gap      as long as events come nearer than the gap
     None            all time
 
+A user's own windows, which are their own panes, are declared in `watersmeet.core.user_window`.
+
 Panes are positions on the time axis, so cells survive any change of window that keeps the pane: an hour is twelve
 five-minute panes, whoever asks.
 """
@@ -25,7 +27,7 @@ from .duration import Duration, microseconds, text
 from .errors import DeclarationError
 from .site import caller, check_zone
 
-Kind = Literal["tumbling", "hopping", "calendar", "session", "running", "all"]
+Kind = Literal["tumbling", "hopping", "calendar", "session", "running", "user", "all"]
 Unit = Literal["day", "week", "month", "quarter", "year"]
 _UNITS: tuple[Unit, ...] = ("day", "week", "month", "quarter", "year")
 
@@ -62,10 +64,20 @@ class Window:
 
     @property
     def pane_us(self) -> int:
-        """Width of a pane; 0 where panes have no fixed width (calendar, session, all time)."""
+        """Width of a pane; 0 where panes have no fixed width (calendar, session, user, all time)."""
         if self.kind in ("tumbling", "hopping"):
             return math.gcd(self.size_us, self.every_us)
         return self.every_us if self.kind == "running" else 0
+
+    @property
+    def carries_end(self) -> bool:
+        """Whether a cell's address has the end of its pane too: it does not follow from the start."""
+        return self.kind in ("session", "user")
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """Everything that decides which windows these are, as plain values."""
+        return self.kind, self.size_us, self.every_us, self.origin_us, self.unit, self.zone
 
     @property
     def lengths_us(self) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@
                     |-for_-| notice  |-resolve_after-| notice
 
 Each value of the dimensions has a state of its own, kept durably, so a restart neither repeats nor forgets a notice. Of
-a windowed view only the latest row of each value counts.
+a windowed view only the latest row of each value counts, and none that is older than the alert looks back.
 
 A notice is stored as owed to each of its notifiers before it is sent, and is owed until that notifier has taken it; one
 that cannot be reached delays no other. After a crash a notice may come twice, never not at all, and its ``id`` is the
@@ -18,7 +18,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from watersmeet.core.engine import Engine
 from watersmeet.core.errors import PendingError, SettingsError, UnavailableError
 from watersmeet.core.reader import Reader, Request
 from watersmeet.core.state import State
+from watersmeet.core.view import WINDOW_COLUMNS, View
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,32 @@ class Notice:
     row: Mapping[str, str]
     key: str
     at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an alert says beside its condition; see `watersmeet.core.alert.Alert`."""
+
+    name: str
+    severity: str
+    for_us: int = 0
+    resolve_us: int = 0
+    notify: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Whether a rule's condition holds of one thing now.
+
+    Args:
+        labels: which thing, as text.
+        holds: whether.
+        row: what decided, as text.
+    """
+
+    labels: Mapping[str, str]
+    holds: bool
+    row: Mapping[str, str]
 
 
 Notify = Callable[[str, Notice], None]
@@ -104,41 +131,34 @@ class Alerts:
     def evaluate(self, alert: Alert) -> list[Notice]:
         """Look once; returns the new notices, sent or owed."""
         try:
-            answer = self._reader.read(Request(alert.of))
+            answer = self._reader.read(Request(alert.of, range=self._range(alert)))
         except PendingError:
             return []
-        key = [k for k in alert.of.key if k not in ("window_start", alert.of.time)]
-        rows = self._latest(alert, pa.table(answer.rows), key)
-        known = {k: json.loads(v.data) for k, v in self._state.scan("alerts", f"{alert.name}/").items()}
-        looked: dict[str, tuple[Mapping[str, str], bool, Mapping[str, str]]] = {}
-        for row in rows:
-            labels = {k: str(row[k]) for k in key}
-            shown = {k: str(v) for k, v in row.items() if k != "_holds"}
-            looked[f"{alert.name}/{_digest(labels)}"] = (labels, bool(row["_holds"]), shown)
-        for slot, before in known.items():  # a row that is gone does not hold any more
-            looked.setdefault(slot, (before["labels"], False, {}))
-        sent: list[Notice] = []
-        for slot, (values, holds, text) in looked.items():
-            sent += self._step(alert, slot, known.get(slot), values, holds, text)
-        return sent
+        bounds = WINDOW_COLUMNS if isinstance(alert.of, View) else WINDOW_COLUMNS[:1]
+        key = [k for k in alert.of.key if k not in (*bounds, alert.of.time)]
+        rule = Rule(alert.name, alert.severity, alert.for_us, alert.resolve_us, tuple(alert.notify))
+        return self.observe(rule, [_observed(row, key) for row in self._latest(alert, pa.table(answer.rows), key)])
 
-    def _step(
-        self,
-        alert: Alert,
-        slot: str,
-        before: Mapping[str, object] | None,
-        labels: Mapping[str, str],
-        holds: bool,
-        shown: Mapping[str, str],
-    ) -> list[Notice]:
+    def observe(self, rule: Rule, seen: Iterable[Observation]) -> list[Notice]:
+        """Take in what holds now; of a thing that is not seen any more, nothing holds. Returns the new notices."""
+        known = {k: json.loads(v.data) for k, v in self._state.scan("alerts", f"{rule.name}/").items()}
+        looked = {f"{rule.name}/{_digest(found.labels)}": found for found in seen}
+        for slot, before in known.items():
+            looked.setdefault(slot, Observation(before["labels"], False, {}))
+        new: list[Notice] = []
+        for slot, found in looked.items():
+            new += self._step(rule, slot, known.get(slot), found)
+        return new
+
+    def _step(self, rule: Rule, slot: str, before: Mapping[str, object] | None, found: Observation) -> list[Notice]:
         """Move one value's state on by one look, and send what is owed about it."""
         now_us = self._clock.now_us()
-        old = before or {"state": "ok", "since": now_us, "labels": labels}
-        after, status = _next(old, holds, now_us, alert)
-        new = [self._notice(alert, status, labels, int(str(after["since"])), shown)] if status else []
+        old = before or {"state": "ok", "since": now_us, "labels": found.labels}
+        after, status = _next(old, found.holds, now_us, rule)
+        new = [self._notice(rule, status, found, int(str(after["since"])))] if status else []
         owed = _owed(old)
         for notice in new:
-            for name in alert.notify or self._routes[alert.severity]:
+            for name in rule.notify or self._routes[rule.severity]:
                 owed.append((name, notice))
         after = {**after, "owed": [[name, asdict(notice)] for name, notice in owed]}
         if new:
@@ -149,12 +169,10 @@ class Alerts:
             self._store(slot, after)
         return new
 
-    def _notice(
-        self, alert: Alert, status: str, labels: Mapping[str, str], since_us: int, row: Mapping[str, str]
-    ) -> Notice:
-        key, now_us = _digest([alert.name, labels]), self._clock.now_us()
-        found = _digest([alert.name, status, labels, since_us])
-        return Notice(found, alert.name, alert.severity, status, labels, since_us, row, key, now_us)
+    def _notice(self, rule: Rule, status: str, found: Observation, since_us: int) -> Notice:
+        labels, now_us = found.labels, self._clock.now_us()
+        identity, key = _digest([rule.name, status, labels, since_us]), _digest([rule.name, labels])
+        return Notice(identity, rule.name, rule.severity, status, labels, since_us, found.row, key, now_us)
 
     def _deliver(self, owed: Sequence[Owed]) -> list[Owed]:
         """Send each notice; what could not be sent comes back, with all that is owed to the same notifier after it."""
@@ -170,13 +188,18 @@ class Alerts:
                 left.append((name, notice))
         return left
 
+    def _range(self, alert: Alert) -> tuple[int | None, int | None] | None:
+        """The rows to look at; in whole minutes, so that many looks ask for the same."""
+        if alert.within_us is None:
+            return None
+        lower_us = self._clock.now_us() - alert.within_us
+        return lower_us - lower_us % 60_000_000, None
+
     def _latest(self, alert: Alert, rows: pa.Table, key: list[str]) -> list[dict[str, object]]:
         partition = ", ".join(f'"{k}"' for k in key) or "1"
-        newest = (
-            f'qualify row_number() over (partition by {partition} order by "{alert.of.time}" desc) = 1'
-            if alert.of.time
-            else ""
-        )
+        times = dict.fromkeys([alert.of.time, *(k for k in alert.of.key if k not in key)])
+        order = ", ".join(f'"{time}" desc' for time in times)
+        newest = f"qualify row_number() over (partition by {partition} order by {order}) = 1" if alert.of.time else ""
         sql = f"select *, coalesce(({alert.when}), false) as _holds from rows {newest}"  # noqa: S608  # checked when declared
         found: list[dict[str, object]] = pa.table(
             self._engine.query(sql, {"rows": rows}, as_of_us=self._clock.now_us())
@@ -195,6 +218,11 @@ class Alerts:
         ]
 
 
+def _observed(row: Mapping[str, object], key: Sequence[str]) -> Observation:
+    shown = {name: str(value) for name, value in row.items() if name != "_holds"}
+    return Observation({name: str(row[name]) for name in key}, bool(row["_holds"]), shown)
+
+
 def _owed(stored: Mapping[str, object]) -> list[Owed]:
     """What a stored state says is owed; of each notifier the latest `MAX_OWED`."""
     found: list[Any] = list(stored.get("owed") or ())  # type: ignore[call-overload]  # JSON of `_step`
@@ -209,19 +237,19 @@ def _owed(stored: Mapping[str, object]) -> list[Owed]:
     return out
 
 
-def _next(before: Mapping[str, object], holds: bool, now_us: int, alert: Alert) -> tuple[dict[str, object], str]:
+def _next(before: Mapping[str, object], holds: bool, now_us: int, rule: Rule) -> tuple[dict[str, object], str]:
     """The state after one look, and what to say about it: ``firing``, ``resolved`` or nothing."""
     state, since = str(before["state"]), int(str(before["since"]))
     if holds:
         if state in ("firing", "resolving"):
             return {**before, "state": "firing"}, ""
         since = since if state == "pending" else now_us
-        fires = now_us - since >= alert.for_us
+        fires = now_us - since >= rule.for_us
         return {**before, "state": "firing" if fires else "pending", "since": since}, "firing" if fires else ""
     if state in ("ok", "pending"):
         return {**before, "state": "ok", "since": now_us}, ""
     ended = int(str(before.get("ended", now_us))) if state == "resolving" else now_us
-    over = now_us - ended >= alert.resolve_us
+    over = now_us - ended >= rule.resolve_us
     after = {**before, "state": "ok" if over else "resolving", "ended": ended}
     return after, "resolved" if over else ""
 

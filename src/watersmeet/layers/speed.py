@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 MAX_BLOCKS = 32
 MERGE_BLOCKS = 16
+LONGEST_US = 367 * 86_400_000_000
+"""How far an idle topic lets its watermark go on: the longest calendar window."""
+IDLE_STEP_US = 600_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +210,13 @@ class Speed:
         newest = max((t for t in self._m.event_times if t is not None), default=None)
         if mark is None or newest is None or (self._m.watermark_us is not None and mark <= self._m.watermark_us):
             return False
+        if self._m.watermark_us is None:
+            return True
         longest = max((spec.pane.size_us or spec.pane.every_us for spec in self._turn.specs), default=0)
-        return self._m.watermark_us is None or self._m.watermark_us < newest + longest
+        if self._m.watermark_us < newest + longest:
+            return True
+        # Longer windows may be composed of the panes; they can wait a little.
+        return self._m.watermark_us < newest + LONGEST_US and mark - self._m.watermark_us >= IDLE_STEP_US
 
     def _roll_if_due(self) -> None:
         mine = [s for s in self._m.slices if s.epoch == self._m.open_epoch]

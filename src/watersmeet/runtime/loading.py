@@ -1,14 +1,16 @@
 """Finding and importing an app: every declaration at the top of its modules belongs to it.
 
 An app is a module or a package. Of a package, the submodules called topics, views, queries, tables, alerts and examples
-are read too, where they exist. ``sources.py`` may define ``sources(clock) -> list[Source]``; ``routes.py`` may define
-``routes(reader) -> fastapi.APIRouter``.
+are read too, where they exist, and the submodules that one of these imports whole. ``sources.py`` may define
+``sources(clock) -> list[Source]``, or ``sources(clock, reader)`` for a source of what the app itself answers;
+``routes.py`` may define ``routes(reader) -> fastapi.APIRouter``.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ from watersmeet.core.clock import Clock
 from watersmeet.core.declarations import Declarations, collect
 from watersmeet.core.errors import SettingsError
 from watersmeet.core.function import RowFunction
+from watersmeet.core.normal import functions
 from watersmeet.core.query import Query
+from watersmeet.core.reader import Reader
 from watersmeet.core.source import Source
 from watersmeet.core.view import View
 
@@ -33,7 +37,7 @@ class App:
     Args:
         name: the module's name.
         declarations: as written in the files, applied or not.
-        functions: its row functions, by name.
+        functions: its row and window functions, by name.
         module: the imported module or package.
     """
 
@@ -42,10 +46,12 @@ class App:
     functions: Mapping[str, RowFunction]
     module: ModuleType
 
-    def sources(self, clock: Clock) -> list[Source]:
-        """The app's own sources; none when it has no ``sources``."""
+    def sources(self, clock: Clock, reader: Reader) -> list[Source]:
+        """The app's own sources; none when it has no ``sources``. One with a parameter ``reader`` is given it."""
         make = _member(self.module, "sources", "sources")
-        return list(make(clock)) if make else []
+        if make is None:
+            return []
+        return list(make(clock, reader=reader) if "reader" in inspect.signature(make).parameters else make(clock))
 
     def routes(self) -> Callable[..., object] | None:
         """The app's ``routes(reader)``, if it has one."""
@@ -76,10 +82,16 @@ def load(name: str, *, path: Path | None = None) -> App:
         modules += [
             importlib.import_module(f"{name}.{part}") for part in PARTS if importlib.util.find_spec(f"{name}.{part}")
         ]
+        modules += {inner for outer in modules for inner in _submodules(outer, name)} - {*modules}
     found = list(_declared(modules))
     declarations = collect(found)
-    functions = {f.name: f for topic in declarations.topics.values() for f in topic.functions}
-    return App(name, declarations, functions, module)
+    return App(name, declarations, functions(declarations), module)
+
+
+def _submodules(module: ModuleType, package: str) -> Iterable[ModuleType]:
+    """The modules of the package that one of its modules has imported whole."""
+    found = (value for value in vars(module).values() if isinstance(value, ModuleType))
+    return [inner for inner in found if inner.__name__.startswith(f"{package}.")]
 
 
 def _declared(modules: Iterable[ModuleType]) -> Iterable[object]:

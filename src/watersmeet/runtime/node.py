@@ -30,9 +30,9 @@ from watersmeet.core.manifest import lease
 from watersmeet.core.source import Source
 from watersmeet.core.topic import Exclusion
 from watersmeet.layers import plan as planning
-from watersmeet.layers.alerts import Alerts, Notify
+from watersmeet.layers.alerts import Alerts, Notice, Notify
 from watersmeet.layers.audit import Audit
-from watersmeet.layers.batch import Batch, Recheck, Step
+from watersmeet.layers.batch import Batch, Recheck
 from watersmeet.layers.ingest import Pull
 from watersmeet.layers.oracle import Oracle
 from watersmeet.layers.publish import Publisher
@@ -43,6 +43,7 @@ from watersmeet.layers.status import Status, status
 
 from .loading import App
 from .notification import notifier
+from .watch import Failure, machine, watch
 from .wiring import Parts
 
 ROLES = ("ingest", "speed", "batch", "serve")
@@ -63,15 +64,18 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Events:
-    """What has happened in this process since it started; for progress displays.
+    """What has happened in this process since it started.
 
     Args:
-        steps: done by the batch layer.
-        failures: (thread, message) of every error that a thread recovered from.
+        failures: job -> the last error that it recovered from.
     """
 
-    steps: list[Step] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+    def failed(self, job: str, error: Exception, at_us: int) -> None:
+        """Note an error."""
+        before = self.failures.get(job)
+        self.failures[job] = Failure(job, str(error), at_us, before.count + 1 if before else 1)
 
 
 class Node:
@@ -178,7 +182,7 @@ class Node:
         if "serve" in wanted:
             self._thread("publish", self._run_publish, self._stop)
         if "ingest" in wanted:
-            sources = self.app.sources(self.parts.clock) if self._sources is None else self._sources
+            sources = self.app.sources(self.parts.clock, self.reader) if self._sources is None else self._sources
             for source in sources:
                 pull = Pull(source, self.parts.log, self.parts.state, self.parts.clock)
                 self._thread(f"source {source.name}", partial(pull.run, self._stop_ingest), self._stop_ingest)
@@ -227,7 +231,7 @@ class Node:
                     else logging.ERROR
                 )
                 log.log(level, "%s: %s", name, error, exc_info=not isinstance(error, WatersmeetError))
-                self.events.failures.append((name, str(error)))
+                self.events.failed(name, error, self.parts.clock.now_us())
                 stop.wait(RETRY_SECONDS)
 
     # -- the loops -------------------------------------------------------------------------------------------------
@@ -311,7 +315,6 @@ class Node:
                 if step.kind == "published":
                     done += step.records
                     planning.remember_rate(parts.state, name, step.records, parts.clock.monotonic() - began)
-                self.events.steps.append(step)
                 steps += 1
         planning.swap(parts.state, parts.clock)
         if steps:
@@ -343,14 +346,29 @@ class Node:
             self._stop.wait(self.parts.settings.batch.every_seconds)
 
     def _run_publish(self) -> None:
+        watched = self.parts.clock.monotonic()
         while not self._stop.is_set():
             declarations = self.declarations()
-            for table in declarations.tables.values():
-                if self.publisher.due(table):
-                    self._attempt(f"table {table.name}", partial(self.publisher.publish, table))
-            for alert in declarations.alerts.values():
-                self._attempt(f"alert {alert.name}", partial(self.alerts.evaluate, alert))
+            tasks: list[tuple[str, Callable[[], object]]] = [
+                (f"table {t.name}", partial(self.publisher.publish, t))
+                for t in declarations.tables.values()
+                if self.publisher.due(t)
+            ]
+            tasks += [(f"alert {a.name}", partial(self.alerts.evaluate, a)) for a in declarations.alerts.values()]
+            for name, work in tasks:
+                if not self._stop.is_set():
+                    self._attempt(name, work)
+            if self.parts.clock.monotonic() - watched >= self.parts.settings.watch.every_seconds:
+                watched = self.parts.clock.monotonic()
+                self._attempt("watch", self.watch)
             self._stop.wait(1.0)
+
+    def watch(self) -> list[Notice]:
+        """Look at the app itself once; returns the new notices. See `watersmeet.runtime.watch`."""
+        settings, failures = self.parts.settings, list(self.events.failures.values())
+        alive = {} if self._stop_ingest.is_set() else self.alive()  # what is being stopped may end
+        rules = watch(self.status(), alive, failures, machine(settings.directory), settings.watch)
+        return [notice for rule, seen in rules for notice in self.alerts.observe(rule, seen)]
 
     def _attempt(self, name: str, work: Callable[[], object]) -> None:
         """Do one of many things; if it fails, that is reported, and the others are done all the same."""
@@ -358,7 +376,7 @@ class Node:
             work()
         except WatersmeetError as error:
             log.warning("%s: %s", name, error)
-            self.events.failures.append((name, str(error)))
+            self.events.failed(name, error, self.parts.clock.now_us())
 
 
 class Drained(threading.Event):

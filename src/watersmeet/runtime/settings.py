@@ -81,6 +81,17 @@ class Compute(_Section):
     memory: str = Field("", description="memory limit such as 2GB; empty takes DuckDB's default")
 
 
+class Watch(_Section):
+    """When the platform alerts about itself."""
+
+    every_seconds: float = Field(10.0, gt=0, description="how often it looks, in real seconds")
+    failure_seconds: float = Field(60.0, gt=0, description="a job fails for so long after its last error")
+    unread_seconds: float = Field(60.0, gt=0, description="reading is late when the newest record read is older")
+    watermark_seconds: float = Field(3600.0, gt=0, description="the watermark is late when it is further behind")
+    memory_percent: float = Field(80.0, gt=0, le=100, description="most of the machine's memory for the process")
+    disk_free_percent: float = Field(5.0, ge=0, le=100, description="least room on the disk of the state")
+
+
 class Settings(_Section):
     """Everything that can be set."""
 
@@ -92,6 +103,7 @@ class Settings(_Section):
     compute: Compute = Compute()  # type: ignore[call-arg]  # every field has a default
     sinks: dict[str, str] = Field(default_factory=dict, description="name -> URL of a destination for tables")
     notify: dict[str, Channel] = Field(default_factory=dict, description="name -> notifier")
+    watch: Watch = Watch()  # type: ignore[call-arg]  # every field has a default
     routes: Routes = Routes()  # type: ignore[call-arg]  # every field has a default
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
 

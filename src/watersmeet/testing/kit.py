@@ -26,6 +26,7 @@ from watersmeet.core.declarations import Declarations
 from watersmeet.core.engine import Engine
 from watersmeet.core.example import Example
 from watersmeet.core.manifest import roll
+from watersmeet.core.normal import functions
 from watersmeet.core.reader import Request
 from watersmeet.core.topic import Topic
 from watersmeet.core.view import View
@@ -88,8 +89,7 @@ class _World:
     """Embedded stores, a clock moved by hand, and layers that take single steps."""
 
     def __init__(self, folder: Path, declarations: Declarations, now_us: int) -> None:
-        functions = {f.name: f for t in declarations.topics.values() for f in t.functions}
-        self._app = App("example", declarations, functions, ModuleType("example"))
+        self._app = App("example", declarations, functions(declarations), ModuleType("example"))
         self._settings = Settings.model_validate({"directory": folder, "compute": {"threads": 1}})
         self.clock = manual_clock(now_us)
         self._engine: Engine | None = None
@@ -223,6 +223,8 @@ def _differences(got: list[dict[str, object]], expect: Sequence[Mapping[str, obj
 
 
 def _same(got: object, expected: object) -> bool:
+    if isinstance(got, bool) or isinstance(expected, bool):
+        return got == expected
     if isinstance(got, Decimal | int | float) and isinstance(expected, Decimal | int | float | str):
         try:
             return Decimal(str(got)) == Decimal(str(expected))

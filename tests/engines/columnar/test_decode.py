@@ -13,10 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engines.columnar.chunks import ARRIVAL_US, COLUMNS, logged, topic
+from tests.engines.columnar.readings import Readings, outcomes
 from watersmeet.core.errors import DeclarationError
-from watersmeet.core.topic import Topic
-from watersmeet.engines.columnar import decode as module
-from watersmeet.engines.columnar import decode_json, echo
 from watersmeet.engines.columnar.decode import Decoder
 
 pytestmark = pytest.mark.unit
@@ -174,47 +172,6 @@ CASES: list[tuple[str, str, Any]] = [
     ("boolean[]", "[true,false]", [True, False]),
     ("date[]", '["2024-02-29"]', [date(2024, 2, 29)]),
 ]
-
-
-def outcomes(declared: Topic, payloads: list[bytes | None], decoder: Decoder | None = None) -> list[Any]:
-    """For each payload its row as a dict, or the reason why it is dead."""
-    chunk = logged(payloads)
-    decoded = (decoder or Decoder(COLUMNS)).decode(declared, chunk)
-    rows, dead = pa.table(decoded.rows), pa.table(decoded.dead)
-    names = [name for name, _ in declared.types]
-    out: dict[int, Any] = dict(zip(dead["offset"].to_pylist(), dead["reason"].to_pylist(), strict=True))
-    assert rows["offset"].to_pylist() == sorted(rows["offset"].to_pylist())
-    assert dead["offset"].to_pylist() == sorted(out)
-    out.update(zip(rows["offset"].to_pylist(), rows.select(names).to_pylist(), strict=True))
-    assert sorted(out) == list(range(len(payloads)))
-    return [out[i] for i in range(len(payloads))]
-
-
-class Readings:
-    """The three readings, each made to take all it can."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._patch = monkeypatch
-
-    def alone(self) -> Decoder:
-        self._patch.setattr(module, "ALONE_ROWS", 1 << 40)
-        self._patch.setattr(echo, "learn", lambda *_: None)
-        return Decoder(COLUMNS)
-
-    def tokens(self) -> Decoder:
-        self._patch.setattr(module, "ALONE_ROWS", 0)
-        self._patch.setattr(echo, "learn", lambda *_: None)
-        return Decoder(COLUMNS)
-
-    def echo(self) -> Decoder:
-        self._patch.undo()
-        self._patch.setattr(module, "ALONE_ROWS", 0)
-        return Decoder(COLUMNS)
-
-
-@pytest.fixture
-def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
-    return Readings(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", sorted({kind for kind, _, _ in CASES}))
@@ -439,45 +396,3 @@ def test_every_reading_gives_the_same_and_loses_nothing(
     expected = outcomes(declared, list(payloads), readings.alone())
     assert repr(outcomes(declared, list(payloads), readings.tokens())) == repr(expected)
     assert repr(outcomes(declared, list(payloads), readings.echo())) == repr(expected)
-
-
-@pytest.mark.parametrize("kind", ["varchar", "integer", "boolean", "timestamp"])
-def test_a_form_with_a_required_key_left_out_somewhere_still_requires_it(readings: Readings, kind: str) -> None:
-    value = {"varchar": '"x"', "integer": "1", "boolean": "true", "timestamp": '"2025-12-17T13:30:00Z"'}[kind]
-    payloads = [f'{{"a":{value},"b":1}}'.encode(), b'{"b":1}', b'{"a":null,"b":1}', b'{"a":,"b":1}']
-    found = outcomes(topic({"a": f"{kind} not null", "b": "integer"}), list(payloads), readings.echo())
-    assert found[1:] == ["missing_field", "missing_field", "malformed_json"]
-
-
-def test_an_object_written_without_its_values_is_malformed(readings: Readings) -> None:
-    declared = topic({"a": "integer", "b": "boolean"})
-    found = outcomes(declared, [b'{"a":1,"b":true}', b'{"a":,"b":}'], readings.echo())
-    assert found == [{"a": 1, "b": True}, "malformed_json"]
-
-
-def test_a_form_is_learnt_and_learnt_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    declared = topic({"a": "integer not null", "b": "varchar", "t": "varchar"})
-    decoder = Decoder(COLUMNS)
-    monkeypatch.setattr(module, "ALONE_ROWS", 0)
-    asked: list[object] = []
-    monkeypatch.setattr(decode_json, "tokens", lambda *_: asked.append("tokens"))
-    monkeypatch.setattr(Decoder, "_pass", _counting(Decoder._pass, asked))
-    first = [b'{"a":%d,"b":"x","t":"q\\"\\n"}' % i for i in range(9)] + [b'{"a":9,"z":[1,{"k":2.5}]}']
-    assert len(outcomes(declared, list(first), decoder)) == 10
-    assert len(outcomes(declared, list(first), decoder)) == 10
-    assert asked == [0, 0]
-    second: list[bytes | None] = [b'{"t": null, "a": %d}' % i for i in range(9)]
-    monkeypatch.undo()
-    outcomes(declared, second, decoder)
-    monkeypatch.setattr(Decoder, "_pass", _counting(Decoder._pass, asked))
-    assert outcomes(declared, second, decoder)[0] == {"a": 0, "b": None, "t": None}
-    assert asked == [0, 0, 0]
-
-
-def _counting(real: Any, left: list[Any]) -> Any:
-    def counted(self: Decoder, *arguments: Any) -> Any:
-        result = real(self, *arguments)
-        left.append(result[1].num_rows)
-        return result
-
-    return counted

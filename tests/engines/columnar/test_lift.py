@@ -333,3 +333,15 @@ def test_an_empty_chunk_lifts_to_no_cells_of_the_same_columns() -> None:
     assert pa.table(empty.cells).schema == pa.table(full.cells).schema
     assert (empty.rows, empty.unusable, len(pa.table(empty.cells))) == (0, 0, 0)
     assert merge(COLUMNS.database, spec, [empty.cells]).equals(pa.table(empty.cells))
+
+
+def test_a_spec_needs_but_the_columns_that_it_reads() -> None:
+    for window in (None, wm.calendar("day"), wm.session("1s")):
+        spec = view(
+            {"n": wm.count(where="x > 0"), "s": wm.sum("x")}, window=window, explode="tags as item", where="k = 'a'"
+        ).cells
+        rows = decoded([{"at": 5, "k": "a", "x": 2, "tags": ["p", "q"]}, {"at": 6, "k": "b", "x": 3, "tags": ["p"]}])
+        always = ["event_time", "partition", "offset"]
+        few = rows.select([name for name in rows.column_names if name in spec.reads or name in always])
+        assert few.num_columns < rows.num_columns
+        assert pa.table(cells(spec, few).cells).equals(pa.table(cells(spec, rows).cells))

@@ -99,7 +99,8 @@ class LocalRunner:
         return _absorbed(lower, upper, [part], part.lifted)
 
     def _compute(self, turn: Turn, records: pa.Table, known: Known) -> _Part:
-        decoded = self._engine.decode(turn.topic, records)
+        reads = frozenset[str]().union(*(spec.reads for spec in turn.specs))
+        decoded = self._engine.decode(turn.topic, records, reads)
         decided = self._engine.decide(turn.topic, decoded.rows, known)
         return _Part(
             self._engine.lift(turn.topic, turn.specs, decided.used),

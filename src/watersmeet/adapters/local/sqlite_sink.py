@@ -148,6 +148,15 @@ class SqliteSink:
         if shape.scope is None:
             return Sql("true"), ()
         type_ = dict(types_of(shape))[shape.scope]
+        if shape.scope_us and scope is not None:
+            query = statement(
+                "select cast($1 as {type}) + to_microseconds(i * $2) as {name} from range(2) t(i) order by i",
+                type=type_,
+                name=shape.scope,
+            )
+            ends = self._stored(shape, self._rows.run(f"scope of table {shape.name}", query, [scope, shape.scope_us]))
+            (lower,), (upper,) = ends
+            return statement("{name} >= ? and {name} < ?", name=shape.scope), (lower, upper)
         query = statement("select cast($1 as {type}) as {name}", type=type_, name=shape.scope)
         (value,) = self._stored(shape, self._rows.run(f"scope of table {shape.name}", query, [scope]))
         return statement("{name} is ?", name=shape.scope), value

@@ -121,7 +121,8 @@ class TableRows:
             scope = _START + timedelta(microseconds=scope)
         if isinstance(scope, datetime) and scope.tzinfo is not None:
             scope = scope.astimezone(UTC).replace(tzinfo=None)
-        query = statement("select cast(cast($1 as {type}) as varchar) as value", type=type_)
+        value = _piece(shape, statement("cast($1 as {type})", type=type_))
+        query = statement("select cast({value} as varchar) as value", value=value)
         text: str | None = self.run(f"scope of table {shape.name}", query, [scope])["value"][0].as_py()
         return text
 
@@ -129,12 +130,19 @@ class TableRows:
         """Refuse rows of another scope: nothing would ever take them away again."""
         if shape.scope is None:
             return
-        text = statement("cast({name} as varchar)", name=shape.scope)
+        text = statement("cast({value} as varchar)", value=_piece(shape, statement("{name}", name=shape.scope)))
         query = statement("select {text} as value from given where {text} is distinct from $1 limit 1", text=text)
         strange = self.run(f"rows of table {shape.name}", query, [scope], given=rows)
         if strange.num_rows:
             got = f"one of {strange['value'][0].as_py()}"[:_SAID]
             raise RequestError(f"rows of table {shape.name}", expected=f"rows of {shape.scope} = {scope}", got=got)
+
+
+def _piece(shape: Shape, value: Sql) -> Sql:
+    """SQL: the piece in which a value of the scope's column lies."""
+    if not shape.scope_us:
+        return value
+    return Sql(f"time_bucket(to_microseconds({int(shape.scope_us)}), {value}, make_timestamp(0))")
 
 
 @lru_cache(maxsize=256)

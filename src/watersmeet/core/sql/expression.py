@@ -121,6 +121,13 @@ def canonical(text: str) -> str:
     return _parse(text, "expression", "").sql(dialect="duckdb", comments=False) if text else ""
 
 
+@cache
+def names(text: str) -> frozenset[str]:
+    """Every name that an expression which was checked could mean a column by, in lower case."""
+    found = _parse(text, "expression", "").find_all(exp.Column) if text else ()
+    return frozenset(part.name.lower() for column in found for part in column.parts)
+
+
 def with_lookback(item: Scalar, lookback_us: int) -> str:
     """The SQL of a derived column, each lag bounded to rows that start within ``lookback_us`` before this one."""
     sql = _parse(item.body, "derive", "")

@@ -18,7 +18,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import duckdb
@@ -153,7 +153,8 @@ def _close(connection: duckdb.DuckDBPyConnection, idle: OrderedDict[object, list
         for plan in plans:
             plan.close()
     idle.clear()
-    connection.close()
+    with suppress(duckdb.Error):  # another thread is in the middle of a statement; then the process's end closes it
+        connection.close()
 
 
 def table(records: Records) -> pa.Table:

@@ -11,6 +11,7 @@ fails gives null. A topic without id has no use for digests: ``_hi`` and ``_lo``
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 
 import duckdb
@@ -20,6 +21,7 @@ import pyarrow as pa
 from ...core.duration import text as duration
 from ...core.engine import Decoded
 from ...core.record import Records
+from ...core.sql.expression import names
 from ...core.topic import Topic
 from . import decode_json, echo
 from .columns import Columns
@@ -45,7 +47,10 @@ DEAD = pa.schema(
     ]
 )
 _PLACES = ["arrived_at", "partition", "offset", "slice"]
+_ALWAYS = ("event_time", *_PLACES, "_hi", "_lo", "_content")
 _GOOD, _UNREAD, _LATE, _CHECKED = 0, 1, 2, 3
+Wanted = frozenset[str]
+"""The columns of the topic that rows must have."""
 
 
 class Decoder:
@@ -60,14 +65,15 @@ class Decoder:
         self._wary: set[str] = set()
         """Topics that have had something in braces that was not JSON."""
 
-    def decode(self, topic: Topic, records: Records) -> Decoded:
+    def decode(self, topic: Topic, records: Records, reads: Collection[str] | None = None) -> Decoded:
         """See `watersmeet.core.engine.Engine.decode`; payloads are JSON."""
-        logged = table(records)
-        schema = self._columns.schema(self._columns.decoded(topic))
+        logged, wanted = table(records), _wanted(topic, reads)
+        whole = self._columns.schema(self._columns.decoded(topic))
+        schema = pa.schema([field for field in whole if field.name in wanted or field.name in _ALWAYS])
         if logged.num_rows == 0:
             return Decoded(schema.empty_table(), DEAD.empty_table())
         source = _source(logged)
-        judged, letters = self._read(topic, source, logged.column("value"))
+        judged, letters = self._read(topic, wanted, source, logged.column("value"))
         verdicts = judged.column("_verdict").to_numpy()
         letters.update(_letters(topic, judged, verdicts, source))
         if verdicts.any():
@@ -76,25 +82,27 @@ class Decoder:
         placed = source.select(_PLACES)
         if judged.num_rows < logged.num_rows:
             placed = placed.take(judged.column("_row"))
-        rows = call_functions(self._columns, topic, _rows(topic, judged, placed))
+        rows = call_functions(self._columns, topic, _rows(topic, judged, placed), wanted)
         return Decoded(rows.select(schema.names).cast(schema), _dead(logged, letters))
 
-    def _read(self, topic: Topic, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
+    def _read(
+        self, topic: Topic, wanted: Wanted, source: pa.Table, payloads: pa.ChunkedArray
+    ) -> tuple[pa.Table, dict[int, Letter]]:
         """Judged rows in order, and the letters of those that no reading accepts, by row."""
         parts, left = [], source
         form = self._forms.get(topic.version) or echo.learn(topic, _sample(source))
         if form is not None:
-            part, left = self._echo(topic, form, left)
+            part, left = self._echo(topic, wanted, form, left)
             parts.append(part)
             if 2 * left.num_rows > source.num_rows:
                 form = echo.learn(topic, _sample(left), form) or form
             self._forms[topic.version] = form
         if left.num_rows > ALONE_ROWS:
-            part, left = self._pass(topic, decode_json.tokens(topic, "source"), left)
+            part, left = self._pass(topic, wanted, decode_json.tokens(topic, "source"), left)
             parts.append(part)
         letters: dict[int, Letter] = {}
         if left.num_rows:
-            part, letters = self._alone(topic, left, payloads)
+            part, letters = self._alone(topic, wanted, left, payloads)
             parts.append(part)
         kept = [part for part in parts if part.num_rows] or parts[:1]
         if len(kept) == 1:
@@ -102,23 +110,25 @@ class Decoder:
         whole = pa.concat_tables(kept)
         return whole.take(pa.array(np.argsort(whole.column("_row").to_numpy(), kind="stable"))), letters
 
-    def _echo(self, topic: Topic, form: Form, source: pa.Table) -> tuple[pa.Table, pa.Table]:
+    def _echo(self, topic: Topic, wanted: Wanted, form: Form, source: pa.Table) -> tuple[pa.Table, pa.Table]:
         if topic.version not in self._wary:
             try:
-                return self._pass(topic, echo.echo(topic, form, "source", trusting=True), source)
+                return self._pass(topic, wanted, echo.echo(topic, form, "source", trusting=True), source)
             except duckdb.InvalidInputException:
                 self._wary.add(topic.version)
-        return self._pass(topic, echo.echo(topic, form, "source"), source)
+        return self._pass(topic, wanted, echo.echo(topic, form, "source"), source)
 
-    def _pass(self, topic: Topic, reading: str, source: pa.Table) -> tuple[pa.Table, pa.Table]:
+    def _pass(self, topic: Topic, wanted: Wanted, reading: str, source: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Rows that the reading vouches for, and what it leaves of the source."""
-        judged = self._judge(topic, reading, source)
+        judged = self._judge(topic, wanted, reading, source)
         unread = judged.column("_verdict").to_numpy() == _UNREAD
         if not unread.any():
             return judged, source.slice(0, 0)
         return judged.filter(pa.array(~unread)), source.filter(pa.array(unread))
 
-    def _alone(self, topic: Topic, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
+    def _alone(
+        self, topic: Topic, wanted: Wanted, source: pa.Table, payloads: pa.ChunkedArray
+    ) -> tuple[pa.Table, dict[int, Letter]]:
         letters: dict[int, Letter] = {}
         found: list[dict[str, object]] = []
         good = np.zeros(source.num_rows, dtype=bool)
@@ -134,11 +144,11 @@ class Decoder:
         typed = source.filter(pa.array(good))
         for field in self._columns.schema({name: kind.sql for name, kind in topic.types}):
             typed = typed.append_column(field, pa.array([row[field.name] for row in found], field.type))
-        return self._judge(topic, "SELECT *, true AS _ok FROM source", typed), letters
+        return self._judge(topic, wanted, "SELECT *, true AS _ok FROM source", typed), letters
 
-    def _judge(self, topic: Topic, reading: str, source: pa.Table) -> pa.Table:
+    def _judge(self, topic: Topic, wanted: Wanted, reading: str, source: pa.Table) -> pa.Table:
         """The rows of the reading with their computed columns, digests and verdict, in the order of the source."""
-        sql = _judging(self._columns, topic, reading)
+        sql = _judging(self._columns, topic, wanted, reading)
         judged = self._columns.database.select(sql, {"source": source})
         if not np.array_equal(judged.column("_row").to_numpy(), source.column("_row").to_numpy()):
             judged = judged.sort_by("_row")
@@ -189,7 +199,7 @@ def _text(value: bytes | None) -> str | None:
         return None
 
 
-def _judging(columns: Columns, topic: Topic, reading: str) -> str:
+def _judging(columns: Columns, topic: Topic, wanted: Wanted, reading: str) -> str:
     types = columns.decoded(topic)
     declared = [name for name, _ in topic.types]
     timed = reading
@@ -203,11 +213,11 @@ def _judging(columns: Columns, topic: Topic, reading: str) -> str:
         cases.append(f"WHEN NOT coalesce(TRY({condition.text}), false) THEN {_CHECKED + i}")
     sql = f"SELECT *, CASE {' '.join(cases)} ELSE {_GOOD} END::SMALLINT AS _verdict FROM ({timed})"
     names = list(declared)
-    for name, item in _sql_computed(topic):
+    for name, item in _sql_computed(topic, wanted):
         sql = f"SELECT *, TRY({item}) AS _{name} FROM ({sql})"
         sql = f"SELECT *, {finite(types[name], f'_{name}')} AS {quoted(name)} FROM ({sql})"
         names.append(name)
-    out = ["_row", "_verdict", *(quoted(name) for name in names)]
+    out = ["_row", "_verdict", *(quoted(name) for name in names if name in wanted)]
     if topic.id is None:
         out.append("NULL::UBIGINT AS _content")
     else:
@@ -217,10 +227,25 @@ def _judging(columns: Columns, topic: Topic, reading: str) -> str:
     return f"SELECT {', '.join(out)} FROM ({sql})"
 
 
-def _sql_computed(topic: Topic) -> list[tuple[str, str]]:
+def _wanted(topic: Topic, reads: Collection[str] | None) -> Wanted:
+    """The topic's columns that rows must have: those that are read, and what they are computed of."""
+    every = [name for name, _ in (*topic.types, *topic.computed)]
+    if reads is None:
+        return frozenset(every)
+    needed = {*reads, *(name for exclusion in topic.exclusions for name in names(exclusion.where))}
+    needed.update(name.lower() for name in (topic.event_time, "event_time") if name)
+    for name, item in reversed(topic.computed):
+        if name.lower() in needed:
+            needed.update(column.lower() for column in item.columns)
+    return frozenset(name for name in every if name.lower() in needed)
+
+
+def _sql_computed(topic: Topic, wanted: Wanted) -> list[tuple[str, str]]:
     """The computed columns before the first that calls a row function."""
     out = []
     for name, item in topic.computed:
+        if name not in wanted:
+            continue
         if item.calls:
             break
         out.append((name, item.body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -44,9 +44,9 @@ class ColumnarEngine:
         """See `watersmeet.core.engine.Engine.bind`."""
         return bind(self._columns, declarations)
 
-    def decode(self, topic: Topic, records: Records) -> Decoded:
+    def decode(self, topic: Topic, records: Records, reads: Collection[str] | None = None) -> Decoded:
         """See `watersmeet.core.engine.Engine.decode`."""
-        return self._decoder.decode(topic, records)
+        return self._decoder.decode(topic, records, reads)
 
     def decide(self, topic: Topic, rows: Records, known: Known) -> Decided:
         """See `watersmeet.core.engine.Engine.decide`."""

@@ -73,7 +73,8 @@ class ColumnarHeld:
     def cells(self, *, owners: frozenset[str] | None = None) -> pa.Table:
         """The merged CELLS, sorted by dimensions and pane."""
         keys = partials.key_columns(self.spec)
-        order = ", ".join([*(quoted(d.name) for d in self.spec.dimensions), "pane"])
+        names = [quoted(d.name) for d in self.spec.dimensions]
+        order = ", ".join([*names, *keys[: len(keys) - len(names)]])
         merges = ", ".join([*keys, *partials.merge_columns(self.spec)])
 
         def read(scopes: Scopes) -> pa.Table:

@@ -4,8 +4,9 @@ A spec is one statement over the chunk: *input rows* (one a record, or one an el
 key of their cell and the inputs of the lifts (`partials`), then one GROUP BY.
 
 Expressions never fail a chunk. A result that raised, is not finite or out of range is null and counted as unusable: one
-for each row and expression, one for a record whose list has more elements than are taken, and one for a record on which
-the spec's own condition fails. A null that an expression gives of its own accord is not counted.
+for each row and expression, one for a record whose list has more elements than are taken, one for a record on which the
+spec's own condition fails, and one for a row whose window cannot be (`placement`). A null that an expression gives of
+its own accord is not counted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from ...core.engine import Lifted
 from ...core.record import Records
 from ...core.topic import Topic
+from ...core.user_window import UserWindow
 from ...core.view import EXPLODE_LIMIT, CellSpec
 from ...core.window import Window
 from .calendars import GREATEST_US, LEAST_US, bounds
@@ -26,6 +28,7 @@ from .columns import Columns, is_column, tried
 from .database import BATCH_ROWS, table
 from .merge import islands
 from .partials import SAFE_DIGITS, decimal_digits, finite, key_columns, lift_columns, partial_types, quoted, usable
+from .placement import placed
 
 _DAY_US = 86_400_000_000
 _RISKY = ("FLOAT", "DOUBLE", "HUGEINT", "UHUGEINT")
@@ -45,40 +48,64 @@ class _Lifting:
         self._columns, self._spec = columns, spec
         self._types = columns.spec(spec)
         self._known = [*columns.decoded(topic), *([spec.explode.name] if spec.explode else [])]
+        self._given: list[str] = []
+        """The columns of ``used``."""
 
     def of(self, rows: pa.Table) -> Lifted:
         schema = self._columns.schema(self._cell_types())
         if not rows.num_rows:
             return Lifted(schema.empty_table(), 0, 0)
-        if self._spec.pane.kind == "calendar":
-            rows = rows.append_column("_pane", _calendar_panes(self._spec.pane, rows))
-        found = self._columns.database.select(self._statement(), {"used": rows})
+        self._given = rows.column_names
+        pane, lost, tables = self._spec.pane, self._lost(rows), {"used": rows}
+        if pane.kind == "calendar":
+            tables["used"] = rows.append_column("_pane", _calendar_panes(pane, rows))
+            self._given = [*self._given, "_pane"]
+        elif isinstance(pane, UserWindow):
+            asked = self._columns.database.select(self._asked(pane), tables)
+            tables["placed"], unusable = placed(pane, asked)
+            lost += unusable
+        found = self._columns.database.select(self._statement(), tables)
         counted, bad = (found.column(name).to_numpy().sum() for name in ("_rows", "_unusable"))
-        return Lifted(found.select(schema.names).cast(schema), int(counted), int(bad) + self._lost(rows))
+        return Lifted(found.select(schema.names).cast(schema), int(counted), int(bad) + lost)
 
     def _cell_types(self) -> dict[str, str]:
         spec, types = self._spec, self._types
-        ends = {"pane_end": "TIMESTAMP"} if spec.pane.kind == "session" else {}
+        ends = {"pane_end": "TIMESTAMP"} if spec.pane.carries_end else {}
         dimensions = {d.name: kind for d, kind in zip(spec.dimensions, types.dimensions, strict=True)}
         return {"pane": "TIMESTAMP", **ends, **dimensions, **partial_types(spec, types.lifts)}
 
     def _statement(self) -> str:
         spec, keys = self._spec, key_columns(self._spec)
         lifts = [*lift_columns(spec, self._types.lifts), "count(*) AS _rows", "sum(_bad)::BIGINT AS _unusable"]
+        source = self._source()
+        if spec.pane.kind == "user":
+            source = f'(SELECT * FROM {source} JOIN placed USING (partition, "offset", _place))'
+        rows = self._input_rows(source, _pane(spec.pane))
         if spec.pane.kind == "session":
-            return islands(self._input_rows(), keys[2:], lifts, spec.pane.size_us)
-        return f"SELECT {', '.join([*keys, *lifts])} FROM ({self._input_rows()}) GROUP BY {', '.join(keys)}"
+            return islands(rows, keys[2:], lifts, spec.pane.size_us)
+        return f"SELECT {', '.join([*keys, *lifts])} FROM ({rows}) GROUP BY {', '.join(keys)}"
 
-    def _input_rows(self) -> str:
-        """The input rows: key, _x{i}, _w{i}, the order of first and last, and how many results were unusable."""
+    def _asked(self, window: UserWindow) -> str:
+        """The input rows, as a window function is asked about them."""
+        names = [quoted(name) for name in window.parameters if name != "event_time"]
+        rows = self._input_rows(self._source(), "NULL AS pane")
+        return f"SELECT {', '.join(['partition', quoted('offset'), '_place', 'event_time', *names])} FROM ({rows})"
+
+    def _input_rows(self, source: str, pane: str) -> str:
+        """The input rows: key, _x{i}, _w{i}, the order of first and last, and how many results were unusable.
+
+        Args:
+            source: SQL of the records, or elements of their lists.
+            pane: SQL of their pane.
+        """
         spec, conditions = self._spec, [item.where for item in self._spec.lifts if item.where]
         written = dict.fromkeys(e for e in (*(d.expr for d in spec.dimensions), *(x.expr for x in spec.lifts)) if e)
         values = {expr: f"_e{i}" for i, expr in enumerate(written)}
         met = {condition: f"_c{i}" for i, condition in enumerate(dict.fromkeys(conditions))}
-        rows = f"SELECT * FROM {self._source()}" + (f" WHERE TRY({spec.where})" if spec.where else "")
+        rows = f"SELECT * FROM {source}" + (f" WHERE TRY({spec.where})" if spec.where else "")
         tries = [f"{tried(sql, self._known)} AS {name}" for sql, name in (*values.items(), *met.items())]
         rows = f"SELECT {', '.join(['*', *tries])} FROM ({rows})"
-        inputs, bad, key = [], [_failed(sql, name) for sql, name in met.items()], [_pane(spec.pane)]
+        inputs, bad, key = [], [_failed(sql, name) for sql, name in met.items()], [pane]
         for i, (dimension, kind) in enumerate(zip(spec.dimensions, self._types.dimensions, strict=True)):
             inputs.append(f"{finite(kind, values[dimension.expr])} AS _d{i}")
             key.append(f"_d{i} AS {quoted(dimension.name)}")
@@ -103,8 +130,7 @@ class _Lifting:
         explode = self._spec.explode
         if explode is None:
             return "(SELECT *, 0 AS _place FROM used)"
-        others = [quoted(name) for name in self._known if name.lower() != explode.name.lower()]
-        others += ["_pane"] if self._spec.pane.kind == "calendar" else []
+        others = [quoted(name) for name in self._given if name.lower() != explode.name.lower()]
         taken = f"_list[:{EXPLODE_LIMIT}]"
         elements = f"unnest({taken}) AS {quoted(explode.name)}, generate_subscripts({taken}, 1)::INTEGER AS _place"
         lists = f"SELECT *, TRY({explode.expr}) AS _list FROM used"
@@ -142,6 +168,8 @@ def _pane(pane: Window) -> str:
             return "event_time AS pane, event_time AS pane_end"
         case "calendar":
             return "_pane AS pane"
+        case "user":
+            return "_pane AS pane, _pane_end AS pane_end"
     # The remainder takes the sign of what is divided, so times before the origin need one more width.
     behind = f"((epoch_us(event_time) - {pane.origin_us}) % {pane.pane_us} + {pane.pane_us}) % {pane.pane_us}"
     return f"make_timestamp(epoch_us(event_time) - {behind}) AS pane"

@@ -43,8 +43,8 @@ def quoted(name: str) -> str:
 
 
 def key_columns(spec: CellSpec) -> list[str]:
-    """The columns that address a cell, quoted: pane, pane_end of a session fragment, then the dimensions."""
-    ends = ["pane_end"] if spec.pane.kind == "session" else []
+    """The columns that address a cell, quoted: pane, pane_end where it has a say, then the dimensions."""
+    ends = ["pane_end"] if spec.pane.carries_end else []
     return [quoted(name) for name in ("pane", *ends, *(d.name for d in spec.dimensions))]
 
 

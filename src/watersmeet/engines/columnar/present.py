@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from ...core.measure import PARTIALS, Lift, Measure
 from ...core.sql.expression import Scalar
-from ...core.view import View
+from ...core.view import WINDOW_COLUMNS, View
 from . import partials
 from .partials import quoted
 from .windows import Bounds, Merged, Source, compose
@@ -218,7 +218,8 @@ def derived(view: View, source: str, doubles: frozenset[str] = frozenset()) -> l
     """
     steps: list[tuple[str, str]] = []
     by = ", ".join(quoted(d.name) for d in view.by)
-    window = f"WINDOW w AS ({f'PARTITION BY {by} ' if by else ''}ORDER BY window_start)"
+    order = ", ".join(name for name in view.key if name in WINDOW_COLUMNS)
+    window = f"WINDOW w AS ({f'PARTITION BY {by} ' if by else ''}ORDER BY {order})"
     lookback = f"window_start - to_microseconds({view.lookback_us})"
 
     def add(select: str) -> None:

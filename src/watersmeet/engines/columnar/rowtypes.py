@@ -37,7 +37,7 @@ class RowTypes:
 def cell_types(columns: Columns, spec: CellSpec) -> dict[str, str]:
     """Column -> SQL type of the CELLS of a spec, in order."""
     bound = columns.spec(spec)
-    ends = {"pane_end": "TIMESTAMP"} if spec.pane.kind == "session" else {}
+    ends = {"pane_end": "TIMESTAMP"} if spec.pane.carries_end else {}
     dimensions = {d.name: kind for d, kind in zip(spec.dimensions, bound.dimensions, strict=True)}
     return {"pane": "TIMESTAMP", **ends, **dimensions, **partials.partial_types(spec, bound.lifts)}
 

@@ -3,6 +3,7 @@
 asked for                              [lower ──────── upper)
 rows, for lag                 [least ──────────────────below)      least = lower − lookback × stages with a lag
 panes of windows of a size    [least ────────────────── below + size)
+a user's own windows          [least ──────────────────below)
 boundaries of running         first … last                         last: the first after the newest event
 """
 
@@ -54,7 +55,8 @@ def span(view: View, selection: Selection, reach_us: int, prefix: str = "asked_"
     if least is not None and frame.kind != "session":
         panes.append(f"pane >= ${prefix}least")
     if upper is not None and frame.kind != "session":
-        values[f"{prefix}pane_below"] = moment(upper + (frame.size_us or YEAR_US))
+        beyond = 0 if frame.kind == "user" else frame.size_us or YEAR_US
+        values[f"{prefix}pane_below"] = moment(upper + beyond)
         panes.append(f"pane < ${prefix}pane_below")
     return Span(Bounds(least is not None, upper is not None, prefix=prefix), tuple(panes), values)
 

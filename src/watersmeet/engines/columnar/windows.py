@@ -2,7 +2,8 @@
 
     cells ── keyed ──────────── placed ──────────────────────────── merged
     as     by the view's        tumbling, calendar: in one window   one row a window and key,
-    held   dimensions           hopping: in each that holds it      with its partials
+    held   dimensions           user: it is one                     with its partials
+                                hopping: in each that holds it
                                 session: in the island it is on
                                 running: at its boundary, summed with all before
                                 all time: in the only one
@@ -11,6 +12,7 @@ The **range law** is kept here. A read of the windows that start in [least, belo
 such window holds it, and drops a window that starts outside even if cells of it were read:
 
     tumbling, hopping, calendar    panes in [least, below + size)
+    user                           panes in [least, below)
     session                        all fragments of keys that have one in [least, below): a session starts with one
     running                        all panes before the last boundary, those before the first boundary as one
     all time                       no range
@@ -108,6 +110,8 @@ def compose(view: View, source: Source, bounds: Bounds) -> Merged:
             merged = composer.fixed()
         case "calendar":
             merged = composer.calendar()
+        case "user":
+            merged = composer.user()
         case "session":
             merged = composer.sessions()
         case "running":
@@ -154,7 +158,7 @@ class _Composer:
 
     def keyed(self) -> str:
         spec, through = self.source.spec, self.view.through
-        time = ["pane", "pane_end"] if spec.pane.kind == "session" else ["pane"]
+        time = ["pane", "pane_end"] if spec.pane.carries_end else ["pane"]
         values = partials.partial_names(spec)
         own = [quoted(d.name) for d in spec.dimensions]
         read = [*own, *time, *values] if through else [*self.keys, *time, *values]
@@ -223,6 +227,13 @@ class _Composer:
             f" ON u.unit = '{self.view.frame.unit}' AND u.pane = k.pane{self.in_range('u.window_start')})"
         )
         return Merged(((self.name("merged"), self.merge(("window_start", "window_end"), placed, final=True)),))
+
+    def user(self) -> Merged:
+        """A user's own windows are their own panes."""
+        time = ("window_start", "window_end")
+        bounds = "pane AS window_start, pane_end AS window_end"
+        placed = f"(SELECT {bounds}, * FROM {self.name('keyed')}{self.in_range('pane')})"
+        return Merged(((self.name("merged"), self.merge(time, placed, final=True)),), time)
 
     def sessions(self) -> Merged:
         keyed, gap = self.name("keyed"), _interval(self.view.frame.size_us)

@@ -129,6 +129,8 @@ def _frames(view: View, pieces: Sequence[Piece], upto_us: int | None) -> Iterato
             yield from _sessions(frame.size_us, pieces)
         case "running":
             yield from _running(frame.every_us, frame.origin_us, view.expire_us, pieces, upto_us)
+        case "user":
+            yield from pieces
         case "calendar":
             yield from ((unit_of(frame, pane), rest, partials) for pane, rest, partials in pieces)
         case _:

@@ -282,7 +282,7 @@ def _compute(topic: Topic, types: dict[str, str], rows: list[Row]) -> None:
         inner = dict(types)
         for call in item.calls:
             columns = zip(evaluate(types, rows, call.arguments), types_of(types, call.arguments), strict=True)
-            given = [[_handed(value, kind) for value in column] for column, kind in columns]
+            given = [[handed(value, kind) for value in column] for column, kind in columns]
             results = functions[call.name](*given) if rows else ()
             inner[call.placeholder] = functions[call.name].returns.sql
             for row, result in zip(rows, results, strict=True):
@@ -294,10 +294,10 @@ def _compute(topic: Topic, types: dict[str, str], rows: list[Row]) -> None:
         types[name] = kind
 
 
-def _handed(value: Any, kind: str) -> Any:
-    """A value as a row function is given it."""
+def handed(value: Any, kind: str) -> Any:
+    """A value as row and window functions are given it."""
     if isinstance(value, tuple):
-        return [_handed(item, kind.removesuffix("[]")) for item in value]
+        return [handed(item, kind.removesuffix("[]")) for item in value]
     return (
         EPOCH.replace(tzinfo=None) + timedelta(microseconds=value)
         if kind == "TIMESTAMP" and value is not None

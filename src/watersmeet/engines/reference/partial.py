@@ -17,10 +17,11 @@ from functools import lru_cache
 from typing import Any
 
 from ...core.measure import Lift, Measure
+from ...core.user_window import UserWindow
 from ...core.view import EXPLODE_LIMIT, CellSpec
-from .decoding import Fate, column_types
+from .decoding import Fate, column_types, handed
 from .scalar import Row, evaluate, fixed, rounded, types_of
-from .window import pane_of
+from .window import pane_of, user_panes
 
 LIMIT = 1e28
 DEFAULT_DIGITS = 4
@@ -32,7 +33,7 @@ values sorted."""
 
 Cells = dict[tuple[Any, tuple[Any, ...]], tuple[Partial, ...]]
 """(pane, dimensions) -> one partial a lift. A pane is its start in µs; None for all time; (first, last) of a session's
-fragment."""
+fragment; (start, end) of a user's own window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,26 @@ def inputs(spec: CellSpec, rows: Sequence[Row]) -> list[list[Input]]:
     columns = evaluate(_row_types(spec), [row for _, _, row in pieces], expressions)
     out: list[list[Input]] = [[] for _ in rows]
     width = 1 + len(spec.dimensions)
-    for (i, place, row), found in zip(pieces, zip(*columns, strict=True), strict=True):
-        if found[0]:
+    kept = [(*piece, found) for piece, found in zip(pieces, zip(*columns, strict=True), strict=True) if found[0]]
+    panes = _panes(spec, [(row["event_time"], found[1:width]) for _, _, row, found in kept])
+    for (i, place, row, found), (is_placed, pane) in zip(kept, panes, strict=True):
+        if is_placed:
             raw = zip(spec.lifts, kinds.lifts, found[width::2], strict=True)
             values = tuple(_usable(lift, kind, value) for lift, kind, value in raw)
             counted = tuple(bool(flag) for flag in found[width + 1 :: 2])
             order = (row["event_time"], row["partition"], row["offset"], place)
-            out[i].append(Input(pane_of(spec.pane, row["event_time"]), found[1:width], values, counted, order))
+            out[i].append(Input(pane, found[1:width], values, counted, order))
     return out
+
+
+def _panes(spec: CellSpec, given: Sequence[tuple[int, tuple[Any, ...]]]) -> list[tuple[bool, Any]]:
+    """For each (event time, dimensions) whether it lies in a pane at all, and that pane."""
+    if not isinstance(spec.pane, UserWindow):
+        return [(True, pane_of(spec.pane, t)) for t, _ in given]
+    columns = {"event_time": [handed(t, "TIMESTAMP") for t, _ in given]}
+    for i, (dimension, kind) in enumerate(zip(spec.dimensions, types(spec).dimensions, strict=True)):
+        columns[dimension.name] = [handed(values[i], kind) for _, values in given]
+    return [(pane is not None, pane) for pane in user_panes(spec.pane, columns)]
 
 
 def cells(specs: Iterable[CellSpec], fates: Iterable[Fate]) -> dict[str, Cells]:

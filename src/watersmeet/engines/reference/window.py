@@ -5,12 +5,13 @@ A pane is where a record's event time falls; a window is a run of panes. Both ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ...core.user_window import UserWindow
 from ...core.window import Unit, Window
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +25,28 @@ def pane_of(pane: Window, t: int) -> Any:
     if pane.kind == "session":
         return t, t
     return unit_of(pane, t)[0] if pane.kind == "calendar" else floor(t, pane.pane_us, pane.origin_us)
+
+
+def user_panes(window: UserWindow, columns: Mapping[str, Sequence[Any]]) -> list[tuple[int, int] | None]:
+    """The window that a user's function gives each record; None where it gives none, or one that cannot be.
+
+    Args:
+        window: declares the function.
+        columns: by parameter, as row functions are handed them; ``event_time`` among them.
+    """
+    if not columns["event_time"]:
+        return []
+    times = [_instant(t) for t in columns["event_time"]]
+    found: Any = window(*(columns[name] for name in window.parameters))
+    given = [(t, _instant(start), _instant(end)) for t, start, end in zip(times, *found, strict=True)]
+    return [None if start is None or end is None or not start <= t < end else (start, end) for t, start, end in given]
+
+
+def _instant(value: datetime | None) -> Any:
+    """In µs; a time without a zone is UTC's."""
+    if value is None:
+        return None
+    return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def floor(t: int, width: int, origin: int) -> int:

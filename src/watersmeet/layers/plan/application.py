@@ -70,10 +70,10 @@ def rollback(state: State, clock: Clock, functions: Mapping[str, RowFunction], *
 
     Args:
         state, clock: the ports.
-        functions: the row functions of the files, by name.
+        functions: the row and window functions of the files, by name.
         keep: how long what is left now stays restorable.
 
-    Raises `RequestError` (gone) if there is nothing to go back to, `DeclarationError` if a row function of then is not
+    Raises `RequestError` (gone) if there is nothing to go back to, `DeclarationError` if a function of then is not
     in the files any more, `ConflictError` if somebody else applies at the same time.
     """
     swap(state, clock, keep=keep)
@@ -150,7 +150,8 @@ def _propose(state: State, declarations: Declarations, stored: str, base: str, c
         if old.declarations != base:
             raise _overtaken()
         above = max((state.manifest(name).declaration for name in declarations.topics), default=0)
-        new = succession.propose(old, running, declarations, stored, clock.now_us(), above=above)
+        gone = found.incomputable(normal.functions(declarations)) if found else ()
+        new = succession.propose(old, running, declarations, stored, clock.now_us(), above=above, gone=gone)
         failpoint.hit("apply.catalogue.before")
         try:
             catalogue.store(state, new, version)

@@ -19,6 +19,7 @@ from watersmeet.core.function import RowFunction
 from watersmeet.core.query import Query
 from watersmeet.core.table import Table
 from watersmeet.core.topic import Exclusion, Topic
+from watersmeet.core.user_window import UserWindow
 from watersmeet.core.view import View
 
 from .exclusion import carried
@@ -166,6 +167,8 @@ def _comparable(field: str, value: object) -> object:
     match value:
         case None:
             return "none"
+        case UserWindow():
+            return f"{value} ({value.function.source_hash[:6]})"
         case Mapping():
             return {str(k): v.fingerprint if isinstance(v, View | Query) else v for k, v in value.items()}
         case Topic() | View() | Query():

@@ -171,6 +171,9 @@ def plan(
         if (note := growth(view, rates[view.topic.name], facts.keys.get(view.name))) is not None
     ]
     manifests = {name: state.manifest(name) for name, duty in sorted(after.duties.items()) if not duty.absent}
+    pending = tuple(n for n in after.pending if any(_is_owed(after, manifests, x) for x in after.applied[n].cells))
+    unserved = [n for n in pending if old and n in old.catalogue.served and n not in after.served]
+    notes += [f"{n} is not served until then: its old window function is not in the files" for n in unserved]
     backfills = tuple(
         found for name, m in manifests.items() if (found := backfill(state, m, after.duties[name])) is not None
     )
@@ -181,7 +184,7 @@ def plan(
         changes,
         tuple(sorted(_names(proposed) - {_name(c) for c in changes})),
         creates,
-        tuple(name for name in after.pending if any(_is_owed(after, manifests, x) for x in after.applied[name].cells)),
+        pending,
         backfills,
         held,
         tuple(notes),
@@ -196,7 +199,8 @@ def _is_owed(after: Catalogue, manifests: Mapping[str, Manifest], cells: Cells) 
 
 def _after(old: Applied | None, proposed: Declarations, stored: str, clock: Clock) -> Catalogue:
     before, running = (old.catalogue, old.served.topics) if old else (Catalogue(), {})
-    return succession.propose(before, running, proposed, stored, clock.now_us())
+    gone = old.incomputable(normal.functions(proposed)) if old else ()
+    return succession.propose(before, running, proposed, stored, clock.now_us(), gone=gone)
 
 
 def _rate(name: str, state: State, clock: Clock, facts: Facts) -> float | None:

@@ -1,6 +1,6 @@
 """Keeps declared tables equal to the rows of their views and queries, and to the records of topics.
 
-A table is written scope by scope, a scope being a value of its time column (or the whole table). What was published
+A table is written scope by scope, a scope being an hour of its time, an epoch, or the whole table. What was published
 last is remembered as key → row digest; only rows that differ are written, and rows that vanished are deleted. A look
 first takes the next sequence number, then reads, and a sink refuses a lower number than it has: of two publishers that
 overtake each other the later look wins, and a crash between sink and state repeats the same writes.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -36,6 +36,8 @@ from .records import EPOCH, KEY, Outcomes
 failpoint.declare("publish.sequence.after", "publish.write.before", "publish.write.after", "publish.state.after")
 
 _DIGEST = "_digest"
+SCOPE_US = 3_600_000_000
+"""How much event time is written at once: a file for each minute would cost more than what is in it."""
 _ALL = "all"
 """The one scope of a table without time."""
 
@@ -134,7 +136,7 @@ class Publisher:
         digests = self._digests(found)
         rows = self._columns(table, found, now_us)
         shape = self._shape(table, rows, tuple(of.key), of.time)
-        scopes = _places(rows, shape.scope)
+        scopes = _places(rows, shape)
         seen = {scope: _digest(digests[place] for place in places) for scope, places in scopes.items()}
         if last is None:
             moved = {*seen, *self._scopes(table.name)}
@@ -145,7 +147,7 @@ class Publisher:
             places = scopes.get(scope, [])
             part = rows.take(pa.array(places, pa.int64()))
             new = dict(zip(_keys(part, shape.key), (digests[place].hex()[:16] for place in places), strict=True))
-            frozen = _is_frozen(table, of, scope, mark)
+            frozen = _is_frozen(table, of, scope, found, places, mark)
             done += self._write(table, shape, scope, part, new, sequence, frozen=frozen)
         return done, seen
 
@@ -170,7 +172,7 @@ class Publisher:
             return Round(table.name)
         if frozen:
             return Round(table.name, frozen=len(different) + len(gone))
-        value = None if shape.scope is None else _scope_value(rows, shape.scope, scope)
+        value = None if shape.scope is None else _scope_value(rows, shape, scope)
         upserts = rows.take(pa.array(different, pa.int64()))
         failpoint.hit("publish.write.before")
         self._sink(table.to).write(shape, value, upserts, _key_table(gone, shape, rows.schema), sequence)
@@ -254,18 +256,29 @@ class Publisher:
                 where=table.where_declared,
             )
         scope = time if time in names else None
-        shape = Shape(table.name, columns, key, scope, tuple(table.partition), tuple(table.order), table.ttl_us)
+        order, partition = tuple(table.order), tuple(table.partition)
+        is_timed = scope is not None and pa.types.is_timestamp(rows.schema.field(scope).type)
+        width_us = SCOPE_US if is_timed else 0
+        shape = Shape(table.name, columns, key, scope, partition, order, table.ttl_us, width_us)
         if table.name not in self._prepared:
             self._sink(table.to).prepare(table, shape)
             self._prepared.add(table.name)
         return shape
 
 
-def _is_frozen(table: Table, of: View | Query, scope: str, mark_us: int | None) -> bool:
+def _is_frozen(
+    table: Table, of: View | Query, scope: str, rows: pa.Table, places: Sequence[int], mark_us: int | None
+) -> bool:
+    """Whether the watermark has passed the scope's end by the table's freeze; its rows stand at ``places``."""
     if table.freeze_us is None or mark_us is None or not scope.lstrip("-").isdigit():
         return False
-    lasts_us = (of.frame.lengths_us or (0, 0))[1] if isinstance(of, View) else 0
-    return mark_us >= int(scope) + lasts_us + table.freeze_us
+    end_us = int(scope) + SCOPE_US
+    if isinstance(of, View) and of.frame.lengths_us is not None:
+        end_us += of.frame.lengths_us[1]
+    elif isinstance(of, View) and of.time is not None:
+        ends = rows.column("window_end").take(pa.array(places, pa.int64()))
+        end_us = max(ends.cast(pa.int64()).to_pylist(), default=end_us)
+    return mark_us >= end_us + table.freeze_us
 
 
 def _final(rows: pa.Table, of: View | Query, mark_us: int | None) -> pa.Table:
@@ -278,22 +291,24 @@ def _final(rows: pa.Table, of: View | Query, mark_us: int | None) -> pa.Table:
     return rows.filter(pa.array([at is not None and at + after_us <= mark_us for at in times], pa.bool_()))
 
 
-def _places(rows: pa.Table, scope: str | None) -> Mapping[str, list[int]]:
-    """Where the rows of each scope stand. A scope is its column's value as text: microseconds for times."""
-    if scope is None:
+def _places(rows: pa.Table, shape: Shape) -> Mapping[str, list[int]]:
+    """Where the rows of each scope stand. A scope is its column's value as text; of times, µs of its start."""
+    if shape.scope is None:
         return {_ALL: list(range(rows.num_rows))} if rows.num_rows else {}
-    column = rows.column(scope)
-    values = column.cast(pa.int64()).to_pylist() if pa.types.is_timestamp(column.type) else column.to_pylist()
+    column = rows.column(shape.scope)
+    values = column.to_pylist()
+    if shape.scope_us:
+        values = [None if at is None else at - at % shape.scope_us for at in column.cast(pa.int64()).to_pylist()]
     places: dict[str, list[int]] = {}
     for place, value in enumerate(values):
         places.setdefault(str(value), []).append(place)
     return places
 
 
-def _scope_value(rows: pa.Table, column: str, text: str) -> object:
-    if rows.num_rows:
-        return rows.column(column)[0].as_py()
-    return pa.scalar(int(text), pa.timestamp("us")).as_py() if text.lstrip("-").isdigit() else text
+def _scope_value(rows: pa.Table, shape: Shape, text: str) -> object:
+    if shape.scope_us:
+        return None if text == str(None) else pa.scalar(int(text), pa.timestamp("us")).as_py()
+    return rows.column(shape.scope)[0].as_py() if rows.num_rows else text
 
 
 def _digest(digests: Iterable[bytes]) -> bytes:

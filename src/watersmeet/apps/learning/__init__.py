@@ -1,0 +1,1 @@
+"""A campus: who is on it, what is handed in, watched, opened and read, and how it goes."""
