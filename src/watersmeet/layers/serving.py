@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ from watersmeet.core.answer import Answer, Receipt, Rest
 from watersmeet.core.cache import Cache
 from watersmeet.core.clock import Clock
 from watersmeet.core.declarations import Declarations
+from watersmeet.core.duration import Duration
 from watersmeet.core.engine import Engine, Held, Selection
 from watersmeet.core.errors import PendingError, RequestError
 from watersmeet.core.finding import Finding, match_rate
@@ -35,6 +37,7 @@ from watersmeet.core.record import Records
 from watersmeet.core.site import suggest
 from watersmeet.core.state import State
 from watersmeet.core.view import CellSpec, View
+from watersmeet.core.window import Window
 
 MAX_ROWS = 1_000_000
 _Bounds = tuple[int | None, int | None]
@@ -48,6 +51,8 @@ class _Topic:
     sums: Totals
     newest_us: int | None
     arrival_us: int | None
+    published: int
+    """Another number whenever the batch layer has published, so that there may be more audits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Serving:
         self._gate = _Gate()
         self._topics: dict[str, _Topic] = {}
         self._cells: dict[str, _Cells] = {}
-        self._audits: tuple[int, dict[str, list[Finding]]] = (-1, {})
+        self._audits: dict[str, tuple[int, list[Finding]]] = {}
 
     def read(self, request: Request) -> Answer:
         """See `watersmeet.core.reader.Reader`."""
@@ -130,7 +135,7 @@ class Serving:
         window = readable.frame if request.window == "declared" else request.window
         if window is not None and not isinstance(window, str) and getattr(window, "kind", "") == "all":
             window = None
-        return readable.at(window, every=request.every, by=request.by)
+        return _reading(readable, window, request.every, None if request.by is None else tuple(request.by))
 
     # -- holding cells ---------------------------------------------------------------------------------------------
 
@@ -293,7 +298,7 @@ class Serving:
         if errors:
             reasons = [*reasons, f"estimated: {', '.join(sorted(errors))}"]
         topics = {name: self._rest(name, specs) for name in sorted({spec.topic.name for spec in specs.values()})}
-        findings = [f for name in topics for f in self._findings().get(name, [])]
+        findings = [finding for name in topics for finding in self._findings(name)]
         verdict = "none" if not findings else "match" if all(f.matches for f in findings) else "mismatch"
         return Receipt(
             of.name,
@@ -328,15 +333,13 @@ class Serving:
             topic.sums.duplicates,
         )
 
-    def _findings(self) -> dict[str, list[Finding]]:
-        token = self._state.token()
-        if self._audits[0] != token:
-            found: dict[str, list[Finding]] = {}
-            for value in self._state.scan("audits").values():
-                finding = Finding.decode(value.data)
-                found.setdefault(finding.topic, []).append(finding)
-            self._audits = (token, found)
-        return self._audits[1]
+    def _findings(self, topic: str) -> list[Finding]:
+        published = self._topics[topic].published
+        known = self._audits.get(topic)
+        if known is None or known[0] != published:
+            found = [Finding.decode(value.data) for value in self._state.scan("audits", f"{topic}/").values()]
+            known = self._audits[topic] = (published, found)
+        return known[1]
 
 
 def _packed(rows: pa.Table) -> bytes:
@@ -345,6 +348,12 @@ def _packed(rows: pa.Table) -> bytes:
         writer.write_table(rows)
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+@lru_cache(maxsize=1024)
+def _reading(view: View, window: Window | Duration | None, every: Duration | None, by: tuple[str, ...] | None) -> View:
+    """Another reading of a view: made once, since it parses every expression anew."""
+    return view.at(window, every=every, by=by)
 
 
 def _views(of: Readable) -> tuple[View, ...]:
@@ -362,6 +371,7 @@ def _topic(m: Manifest) -> _Topic:
         total([e for epoch in m.epochs for e in epoch.ledger] + unsealed),
         max((t for t in m.event_times if t is not None), default=None),
         max((t for t in m.arrivals if t is not None), default=None),
+        hash((m.runs, sum(bool(epoch.owner) for epoch in m.epochs))),
     )
 
 

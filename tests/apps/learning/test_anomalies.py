@@ -10,12 +10,16 @@ import pytest
 
 import watersmeet as wm
 from watersmeet.apps.learning import anomalies
-from watersmeet.apps.learning.sample import event
+from watersmeet.apps.learning.anomalies import BASELINES
+from watersmeet.apps.learning.detector import learned_anomalies
+from watersmeet.apps.learning.examples_anomalies import examples
 from watersmeet.core.declarations import collect
 from watersmeet.engines.columnar.engine import ColumnarEngine
 from watersmeet.testing.kit import check
 
-pytestmark = pytest.mark.unit
+from . import oracle
+
+pytestmark = pytest.mark.integration
 
 ENGINE = ColumnarEngine(threads=1)
 MONDAY = dt.datetime(2025, 9, 1)
@@ -160,38 +164,26 @@ def test_what_comes_later_never_changes_a_score(seed: int) -> None:
         assert early == {when: row for when, row in whole.items() if when <= cut}
 
 
-@pytest.mark.parametrize("query", anomalies.BASELINES.values(), ids=lambda query: query.name)
+@pytest.mark.parametrize("query", BASELINES.values(), ids=lambda query: query.name)
 def test_a_range_reaches_four_weeks_back_and_not_ahead(query: wm.Query) -> None:
     shift = query.shifts["hours"]
     assert shift is not None
     assert (shift.before_us, shift.after_us) == (28 * 86_400_000_000, 0)
 
 
-def _weeks(kind: str, category: str, user: str, **more: object) -> list[dict[str, object]]:
-    """One event in each of two weeks, then twelve in one hour."""
-    days = [(7 * week, 1) for week in range(2)] + [(14, 12)]
-    return [
-        event(category, f"{day}-{n}", f"12:{n:02d}:00", kind, user, days=day, **more)
-        for day, count in days
-        for n in range(count)
-    ]
-
-
-WATCHED = {"video_id": "VID1", "course_id": "C1", "session_id": "s", "video_duration_seconds": 600}
-THROUGH_VIEWS = {
-    "failed_logins": ("auth_topic", _weeks("LOGIN", "AUTH", "SV001", success=False)),
-    "submissions": (
-        "assessment_topic",
-        _weeks("SUBMIT_ASSIGNMENT", "ASSESSMENT", "SV001", assignment_id="A1", course_id="C1", file_url="f"),
-    ),
-    "video_drop_off": ("video_topic", _weeks("VIDEO_WATCHED", "VIDEO", "SV001", watch_duration_seconds=60, **WATCHED)),
-    "enrolments": ("course_topic", _weeks("COURSE_ENROLLED", "COURSE", "SV001", course_id="C1")),
-}
-
-
-@pytest.mark.parametrize("kind", THROUGH_VIEWS)
-def test_events_that_repeat_at_once_are_found_whatever_layer_has_them(kind: str) -> None:
-    query, (topic, given) = anomalies.BASELINES[kind], THROUGH_VIEWS[kind]
-    expect = [{"observed": 1, "is_anomaly": False}] * 2 + [{"observed": 12, "is_anomaly": True}]
-    [outcome] = check(collect([wm.Example(of=query, given={topic: given}, expect=expect), query]), torture=2)
+@pytest.mark.parametrize("example", examples, ids=lambda example: example.title)
+def test_examples_hold_whatever_layer_has_the_records(example: wm.Example) -> None:
+    served = [learned_anomalies] if isinstance(example.of, wm.Topic) else [example.of]
+    [outcome] = check(collect([example, *served]), torture=2)
     assert outcome.passed, outcome.complaints
+
+
+@pytest.mark.parametrize(
+    "example", [x for x in examples if x.of in BASELINES.values()], ids=lambda example: example.title
+)
+def test_baselines_by_the_reference_engine(example: wm.Example) -> None:
+    assert oracle.referred(example) == []
+
+
+def test_every_baseline_has_an_example() -> None:
+    assert {query.name for query in BASELINES.values()} <= {example.of.name for example in examples}

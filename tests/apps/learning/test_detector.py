@@ -68,7 +68,7 @@ def enrolments() -> list[dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def campus(tmp_path_factory: pytest.TempPathFactory) -> Node:
+def published(tmp_path_factory: pytest.TempPathFactory) -> Node:
     """Everything published."""
     made = node(tmp_path_factory.mktemp("campus"))
     take(made, "course_topic", enrolments())
@@ -94,8 +94,8 @@ def rows(made: Node, request: wm.Request) -> list[dict[str, Any]]:
     return found
 
 
-def test_it_finds_an_outbreak_and_says_why(campus: Node) -> None:
-    verdicts = [json.loads(value) for value in run(LearnedDetector(campus.reader, PLAN))[0]]
+def test_it_finds_an_outbreak_and_says_why(published: Node) -> None:
+    verdicts = [json.loads(value) for value in run(LearnedDetector(published.reader, PLAN))[0]]
     [strange] = [verdict for verdict in verdicts if verdict["is_anomaly"]]
     day, hour, course = OUTBREAK
     assert strange["anomaly_id"] == f"isolation_forest/enrolments/{at(f'{hour}:00:00', days=day)}/{course}"
@@ -104,8 +104,8 @@ def test_it_finds_an_outbreak_and_says_why(campus: Node) -> None:
     assert strange["reason"].split(":")[0] in ("observed", "above what is expected", "above the hour before")
 
 
-def test_every_finished_window_is_scored_once_by_the_model_of_its_day(campus: Node) -> None:
-    verdicts = [json.loads(value) for value in run(LearnedDetector(campus.reader, PLAN))[0]]
+def test_every_finished_window_is_scored_once_by_the_model_of_its_day(published: Node) -> None:
+    verdicts = [json.loads(value) for value in run(LearnedDetector(published.reader, PLAN))[0]]
     days = range(DAYS - 1 - PLAN.back_days, DAYS)
     # of the last day, the last hour is not finished: nothing later has come that would move the watermark past it
     expected = {
@@ -121,24 +121,24 @@ def test_every_finished_window_is_scored_once_by_the_model_of_its_day(campus: No
     assert len(set(models.values())) == len(days)
 
 
-def test_equal_history_gives_equal_scores(campus: Node) -> None:
-    first, again = (run(LearnedDetector(campus.reader, PLAN)) for _ in range(2))
+def test_equal_history_gives_equal_scores(published: Node) -> None:
+    first, again = (run(LearnedDetector(published.reader, PLAN)) for _ in range(2))
     assert first == again
 
 
 @pytest.mark.parametrize("pulls", [1, 2, 3])
-def test_a_restart_goes_on_with_the_same_scores(campus: Node, pulls: int) -> None:
-    whole, end = run(LearnedDetector(campus.reader, PLAN))
-    before, position = run(LearnedDetector(campus.reader, PLAN), pulls=pulls)
-    after, last = run(LearnedDetector(campus.reader, PLAN), position)
+def test_a_restart_goes_on_with_the_same_scores(published: Node, pulls: int) -> None:
+    whole, end = run(LearnedDetector(published.reader, PLAN))
+    before, position = run(LearnedDetector(published.reader, PLAN), pulls=pulls)
+    after, last = run(LearnedDetector(published.reader, PLAN), position)
     assert before + after == whole
     assert last == end
     assert before
     assert after
 
 
-def test_what_comes_later_does_not_change_a_score(campus: Node, tmp_path: Path) -> None:
-    whole = run(LearnedDetector(campus.reader, PLAN))[0]
+def test_what_comes_later_does_not_change_a_score(published: Node, tmp_path: Path) -> None:
+    whole = run(LearnedDetector(published.reader, PLAN))[0]
     earlier = node(tmp_path)
     cut = at("00:00:00", days=DAYS - 1)
     take(earlier, "course_topic", [record for record in enrolments() if int(str(record["timestamp"])) < cut])
@@ -182,13 +182,13 @@ def test_without_events_it_waits(tmp_path: Path) -> None:
     assert (list(pulled.records), pulled.wait_seconds) == ([], 60.0)
 
 
-def test_windows_of_a_day_with_too_little_to_learn_from_are_passed_over(campus: Node) -> None:
-    values, position = run(LearnedDetector(campus.reader, Plan(days=7, windows=10_000, back_days=3)))
+def test_windows_of_a_day_with_too_little_to_learn_from_are_passed_over(published: Node) -> None:
+    values, position = run(LearnedDetector(published.reader, Plan(days=7, windows=10_000, back_days=3)))
     assert values == []
-    assert json.loads(position) == json.loads(run(LearnedDetector(campus.reader, PLAN))[1])
+    assert json.loads(position) == json.loads(run(LearnedDetector(published.reader, PLAN))[1])
 
 
-def test_without_the_library_it_says_at_once_what_to_install(campus: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_it_says_at_once_what_to_install(published: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(wm.WatersmeetError, match="learned"):
-        LearnedDetector(campus.reader)
+        LearnedDetector(published.reader)
