@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    examples_anomalies,
     examples_assessment,
     examples_auth,
     examples_course,
@@ -24,6 +25,7 @@ examples = [
         examples_notification,
         examples_overview,
         examples_days,
+        examples_anomalies,
     )
     for example in module.examples
 ]
