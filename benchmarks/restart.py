@@ -23,7 +23,8 @@ def main() -> None:
     imported = time.perf_counter()
     node = open_node(Path(sys.argv[1]), VIEWS)
     opened = time.perf_counter()
-    [row] = pa.table(node.reader.read(Request(pages.at(None, by=[]))).rows).to_pylist()
+    rows = node.reader.read(Request(pages.at(None, by=[]))).rows
+    [row] = (rows if isinstance(rows, pa.Table) else pa.table(rows)).to_pylist()
     answered = time.perf_counter()
     told = {
         "n": row["n"],

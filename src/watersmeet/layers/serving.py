@@ -196,7 +196,7 @@ class Serving:
             rows = self._rows(of, selection, request, errors)
         else:
             rows = self._cached(of, selection, request, specs, errors, as_of_us)
-        table = pa.table(rows)
+        table = _table(rows)
         more = table.num_rows > limit
         if more and request.limit is None:
             remedy = "ask for a range, a filter or a limit"
@@ -250,7 +250,7 @@ class Serving:
         def make() -> bytes:
             found: dict[str, float] = {}
             rows = self._query(of, (selection.lower_us, selection.upper_us), request, found, as_of_us)
-            chosen = pa.table(self._engine.select(rows, selection, key=tuple(of.key), time=of.time))
+            chosen = _table(self._engine.select(rows, selection, key=tuple(of.key), time=of.time))
             return _packed(chosen.replace_schema_metadata({"errors": json.dumps(found)}))
 
         topics = sorted({spec.topic.name for spec in specs.values()})
@@ -340,6 +340,11 @@ class Serving:
             found = [Finding.decode(value.data) for value in self._state.scan("audits", f"{topic}/").values()]
             known = self._audits[topic] = (published, found)
         return known[1]
+
+
+def _table(rows: Records) -> pa.Table:
+    """Rows as an Arrow table. Asked about what is one already, Arrow would first load pandas, where that is installed."""
+    return rows if isinstance(rows, pa.Table) else pa.table(rows)
 
 
 def _packed(rows: pa.Table) -> bytes:

@@ -4,26 +4,26 @@ A channel has taken a notice when it has said so: 2xx, or the SMTP server's acce
 raises, and the notice is sent again at the next round under the same id: ``Idempotency-Key`` of a webhook,
 ``Message-ID`` of a mail. PagerDuty's ``dedup_key`` is that of the alert and value, so that the end resolves what the
 start triggered. Addresses and keys are secrets and appear in no error.
+
+The clients are loaded when there is something to send: most processes never have.
 """
 
 from __future__ import annotations
 
 import json
-import smtplib
-import ssl
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
-from email.utils import format_datetime
-
-import httpx2
+from typing import TYPE_CHECKING
 
 from watersmeet.core.errors import SettingsError, UnavailableError
 from watersmeet.core.site import suggest
 from watersmeet.layers.alerts import Notice, Notify, log_notice
 
 from .channels import Channel, Email, PagerDuty, Slack, Webhook
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
 
 TIMEOUT_SECONDS = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,6 +95,9 @@ def pagerduty(notice: Notice, routing_key: str) -> dict[str, object]:
 
 def mail(notice: Notice, to: Email) -> EmailMessage:
     """A plain message."""
+    from email.message import EmailMessage
+    from email.utils import format_datetime
+
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = headline(notice), to.sender, ", ".join(to.to)
     message["Message-ID"] = f"<{notice.id}@watersmeet>"
@@ -105,6 +108,8 @@ def mail(notice: Notice, to: Email) -> EmailMessage:
 
 
 def _post(name: str, url: str, body: Mapping[str, object], headers: Mapping[str, str] | None = None) -> None:
+    import httpx2
+
     given = {"Content-Type": "application/json", **(headers or {})}
     try:
         answer = httpx2.post(url, content=json.dumps(body).encode(), headers=given, timeout=TIMEOUT_SECONDS)
@@ -115,6 +120,9 @@ def _post(name: str, url: str, body: Mapping[str, object], headers: Mapping[str,
 
 
 def _send(name: str, to: Email, message: EmailMessage) -> None:
+    import smtplib
+    import ssl
+
     try:
         context = None if to.security == "none" else ssl.create_default_context()
         if context and to.ca_file:

@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from watersmeet.layers.alerts import Observation, Rule
 from watersmeet.layers.status import Status, TopicStatus
 
@@ -56,6 +54,8 @@ class Machine:
 
 def machine(folder: Path) -> Machine:
     """Look at this process and at the disk of a folder."""
+    import psutil
+
     taken, room = psutil.Process().memory_info().rss, psutil.disk_usage(str(folder))
     return Machine(taken / psutil.virtual_memory().total, room.free / room.total)
 

@@ -9,8 +9,11 @@ import pytest
 
 from tests.engines.columnar.chunks import COLUMNS, logged, topic
 from tests.engines.columnar.readings import Readings, outcomes
+from watersmeet.core.topic import Topic
 from watersmeet.engines.columnar import decode as module
 from watersmeet.engines.columnar import decode_json
+from watersmeet.engines.columnar.columns import Columns
+from watersmeet.engines.columnar.database import Database
 from watersmeet.engines.columnar.decode import Decoder
 
 pytestmark = pytest.mark.unit
@@ -77,3 +80,23 @@ def test_rows_have_but_the_columns_that_are_read_and_the_same_records_die(readin
         assert set(every.column_names) - set(kept.column_names) == {"b", "c", "other"}
         assert set(every.column_names) - set(least.column_names) == {"a", "b", "c", "twice", "more", "other"}
         assert every.select(kept.column_names).equals(kept)
+
+
+def test_a_chunk_that_is_shared_out_is_decoded_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = topic({"a": "integer not null", "b": "varchar"}, id="a", check={"even": "a % 2 = 0"})
+    lines: list[bytes | None] = [b'{"a":%d,"b":"x"}' % i if i % 7 else b"{" for i in range(1_000)]
+    two = Columns(Database(threads=2))
+    whole = Decoder(two).decode(declared, logged(lines))
+    monkeypatch.setattr(module, "LEAST_SHARE", 100)
+    shares: list[int] = []
+    honest = Decoder._decode
+
+    def counted(self: Decoder, topic: Topic, part: pa.Table, *rest: Any) -> Any:
+        shares.append(len(part))
+        return honest(self, topic, part, *rest)
+
+    monkeypatch.setattr(Decoder, "_decode", counted)
+    shared = Decoder(two).decode(declared, logged(lines))
+    assert sorted(shares) == [500, 500]
+    assert pa.table(shared.rows).equals(pa.table(whole.rows))
+    assert pa.table(shared.dead).equals(pa.table(whole.dead))

@@ -12,6 +12,7 @@ fails gives null. A topic without id has no use for digests: ``_hi`` and ``_lo``
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import duckdb
@@ -33,6 +34,8 @@ from .partials import finite, quoted
 
 ALONE_ROWS = 256
 """So few rows are read one by one in less time than a statement takes."""
+LEAST_SHARE = 25_000
+"""Rows for which it is worth to wake another thread."""
 
 DEAD = pa.schema(
     [
@@ -64,10 +67,22 @@ class Decoder:
         self._forms: dict[str, Form] = {}
         self._wary: set[str] = set()
         """Topics that have had something in braces that was not JSON."""
+        # A statement over Arrow tables takes one thread of DuckDB's, so a large chunk is shared out.
+        self._pool = ThreadPoolExecutor(columns.database.threads, thread_name_prefix="decode")
 
     def decode(self, topic: Topic, records: Records, reads: Collection[str] | None = None) -> Decoded:
         """See `watersmeet.core.engine.Engine.decode`; payloads are JSON."""
         logged, wanted = table(records), _wanted(topic, reads)
+        shares = min(self._columns.database.threads, logged.num_rows // LEAST_SHARE)
+        if shares < 2:
+            return self._decode(topic, logged, wanted)
+        size = -(-logged.num_rows // shares)
+        parts = [logged.slice(start, size) for start in range(0, logged.num_rows, size)]
+        found = list(self._pool.map(lambda part: self._decode(topic, part, wanted), parts))
+        rows, dead = ([pa.table(getattr(part, name)) for part in found] for name in ("rows", "dead"))
+        return Decoded(pa.concat_tables(rows), pa.concat_tables(dead))
+
+    def _decode(self, topic: Topic, logged: pa.Table, wanted: Wanted) -> Decoded:
         whole = self._columns.schema(self._columns.decoded(topic))
         schema = pa.schema([field for field in whole if field.name in wanted or field.name in _ALWAYS])
         if logged.num_rows == 0:

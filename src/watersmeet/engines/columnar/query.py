@@ -6,7 +6,6 @@ extension, no setting, no Python variable is in reach. What a statement may say 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import duckdb
@@ -17,21 +16,16 @@ from ...core.errors import RequestError
 from ...core.record import Records
 from ...core.sql import query as statements
 from . import macros
-from .database import Database
+from .database import Database, fetched
 from .selection import ending, moment
 
 MEMORY = "1GB"
 
 
 def fetch(cursor: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object] | None = None) -> pa.Table:
-    """Run one statement with its parameters; its rows as Arrow.
-
-    The driver warns of the copy that this makes, but ``cursor.sql(…)`` binds each statement twice: a third of the time
-    of a point read.
-    """
+    """Run one statement with its parameters; its rows as Arrow."""
     cursor.execute(sql, dict(values or {}))
-    warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
-    return cursor.to_arrow_table()
+    return fetched(cursor)
 
 
 def refused(subject: str, error: duckdb.Error) -> RequestError:

@@ -23,7 +23,7 @@ EPOCH = "_epoch"
 KEY = ("partition", "offset")
 _INTERNAL = ("slice", "_hi", "_lo", "_content")
 _CHUNK = 200_000
-_EMPTY = pa.schema(
+_LOGGED = pa.schema(
     [
         ("partition", pa.int32()),
         ("offset", pa.int64()),
@@ -33,8 +33,7 @@ _EMPTY = pa.schema(
         ("headers", pa.map_(pa.string(), pa.binary())),
         ("slice", pa.int64()),
     ]
-).empty_table()
-"""No records, from which an epoch that has none still gets its columns."""
+)
 
 
 class Outcomes:
@@ -58,7 +57,8 @@ class Outcomes:
         """The records that counted: the topic's columns, ``event_time``, ``arrived_at``, position and `EPOCH`."""
         kept = None if topic.id is None else self._load(topic, "ids", owner)
         used = []
-        for chunk in chain([_EMPTY], self._archive.read(topic.name, epoch, _CHUNK)):
+        nothing = _LOGGED.empty_table()  # from which an epoch without records still gets its columns
+        for chunk in chain([nothing], self._archive.read(topic.name, epoch, _CHUNK)):
             rows = pa.table(self._engine.decode(topic, chunk).rows)
             if kept is not None:
                 rows = rows.filter(pa.array(np.isin(_positions(rows), _positions(kept))))
