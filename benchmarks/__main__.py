@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import absorption, anomalies, api, edges, freshness, serving, spark, stopwatch
+from . import absorption, anomalies, api, campus, edges, freshness, serving, spark, stopwatch
 from .report import Figure, line, write
 from .workload import WORKLOADS
 
 KEPT = Path(".benchmarks")
-PARTS = ("absorption", "freshness", "serving", "api", "edges", "anomalies")
+PARTS = ("absorption", "freshness", "serving", "api", "edges", "campus", "anomalies")
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def _parts(
         ),
         "api": lambda: api.measure(folder / "api", seconds=scale.seconds / 2),
         "edges": lambda: edges.measure(folder / "edges", seconds=scale.seconds / 4, repeats=scale.repeats),
+        "campus": lambda: campus.measure(folder / "campus", events=scale.records // 4, asked=20),
         "anomalies": lambda: anomalies.measure(folder / "anomalies", days=scale.days),
     }
     for name, run in runs.items():

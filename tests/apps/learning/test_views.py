@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 import watersmeet as wm
+from watersmeet.core.declarations import Declarations
+from watersmeet.core.view import View
 from watersmeet.engines.columnar.engine import ColumnarEngine
 from watersmeet.runtime.loading import App, load
 
@@ -35,6 +40,25 @@ course_overview student_overview student_course_enrollment student_course_detail
 """.split()  # noqa: SIM905  # names are read more easily so
 
 
+def row(declared: Declarations, name: str) -> str:
+    """What the document says of a view: what it rests on, whether it counts distinct values, which test shows it."""
+    of = declared.readables[name]
+    roots = (of,) if isinstance(of, View) else of.views
+    named = sorted({root.of.name if root.of else root.name for root in roots})
+    text = "" if isinstance(of, View) else of.sql
+    counts = sorted(
+        (measure, kind.lifts[0].size)
+        for root in roots
+        for measure, kind in root.measures.items()
+        if kind.kind == "distinct" and (isinstance(of, View) or re.search(rf"\b{measure}\b|select \*|\.\*", text))
+    )
+    sizes = {size for _, size in counts}
+    exact = "none" if not counts else "exact" if sizes == {0} else f"exact up to {max(sizes):,} in a cell"
+    module = name.partition("_")[0]
+    test = f"test_{module}.py" if module not in ("student",) and name != "course_overview" else "test_overview.py"
+    return f"| {name} | {', '.join(named)} | {exact} | {test} |"
+
+
 @pytest.fixture(scope="module")
 def app() -> App:
     return load("watersmeet.apps.learning")
@@ -57,3 +81,15 @@ def test_every_expression_has_a_type(app: App) -> None:
 def test_every_view_has_an_example(app: App) -> None:
     shown = {example.of.name for example in app.declarations.examples if not isinstance(example.of, wm.Topic)}
     assert {*REALTIME, *BATCH} <= shown
+
+
+def test_the_document_says_what_each_view_rests_on(app: App) -> None:
+    document = (Path(__file__).parents[3] / "docs" / "learning.md").read_text()
+    missing = [line for name in (*REALTIME, *BATCH) if (line := row(app.declarations, name)) not in document]
+    assert missing == []
+    tests = Path(__file__).parent
+    assert all(
+        (tests / line.split(" | ")[-1].removesuffix(" |")).is_file()
+        for line in document.splitlines()
+        if line.startswith("| ") and line.endswith(".py |")
+    )
