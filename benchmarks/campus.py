@@ -1,7 +1,7 @@
 """How many events of a campus one process absorbs, with every view of the learning app declared.
 
-Each job is a topic or two, as such platforms split them. Its events are in the log; timed is what makes them readable in
-all views of those topics. Then one more event is appended, again and again, and asked for.
+Each job is a topic or two, as such platforms split them. Its events are in the log; what is timed makes them readable
+in all views of those topics. Then one more event is appended, again and again, and asked for.
 """
 
 from __future__ import annotations
