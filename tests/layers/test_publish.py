@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -238,3 +239,23 @@ def test_digests_leave_alone_what_has_not_moved(node: Node, monkeypatch: pytest.
     monkeypatch.setattr(Publisher, "_write", watched)
     more(node, [shop.workload("steady", 21)[20]])
     assert node.publisher.publish(table).scopes == len(looked) <= 2
+
+
+def test_a_round_that_is_stopped_goes_on_at_the_next_look(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = [shop.order(500 + n, random.Random(n), at=shop.NOON_MS + n * 3_600_000) for n in range(-3, 1)]
+    more(node, later)
+    table, stop = wm.Table("stopped", of=shop.sales), threading.Event()
+    honest = Publisher._write
+
+    def once(self: Publisher, *given: Any, **more: Any) -> Round:
+        stop.set()
+        return honest(self, *given, **more)
+
+    monkeypatch.setattr(Publisher, "_write", once)
+    first = node.publisher.publish(table, stop)
+    monkeypatch.undo()
+    assert first.scopes == 1
+    rest = node.publisher.publish(table)
+    assert rest.scopes >= 2
+    rows = pa.table(node.reader.read(wm.Request("sales")).rows)
+    assert len(published(node, "stopped")) == rows.num_rows

@@ -88,6 +88,11 @@ def node(
             "directory": directory,
             "speed": {"epoch_seconds": 2.5 * factor},
             "batch": {"every_seconds": 0.5},
+            "watch": {
+                "watermark_seconds": 3600 * factor,
+                "unread_seconds": 60 * factor,
+                "failure_seconds": 60 * factor,
+            },
         }
     )
     loaded = loading.load(settings.app)

@@ -343,7 +343,7 @@ class Serving:
 
 
 def _table(rows: Records) -> pa.Table:
-    """Rows as an Arrow table. Asked about what is one already, Arrow would first load pandas, where that is installed."""
+    """Rows as an Arrow table. Asked to convert what is one already, Arrow would load pandas, where it is installed."""
     return rows if isinstance(rows, pa.Table) else pa.table(rows)
 
 

@@ -350,7 +350,7 @@ class Node:
         while not self._stop.is_set():
             declarations = self.declarations()
             tasks: list[tuple[str, Callable[[], object]]] = [
-                (f"table {t.name}", partial(self.publisher.publish, t))
+                (f"table {t.name}", partial(self.publisher.publish, t, self._stop))
                 for t in declarations.tables.values()
                 if self.publisher.due(t)
             ]
@@ -358,7 +358,8 @@ class Node:
             for name, work in tasks:
                 if not self._stop.is_set():
                     self._attempt(name, work)
-            if self.parts.clock.monotonic() - watched >= self.parts.settings.watch.every_seconds:
+            due = self.parts.clock.monotonic() - watched >= self.parts.settings.watch.every_seconds
+            if due and not self._stop.is_set():
                 watched = self.parts.clock.monotonic()
                 self._attempt("watch", self.watch)
             self._stop.wait(1.0)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -94,17 +95,20 @@ class Publisher:
         last = self._looks.get(table.name)
         return last is None or self._clock.now_us() - last.at_us >= table.every_us
 
-    def publish(self, table: Table) -> Round:
-        """Look at a table once and write what differs."""
+    def publish(self, table: Table, stop: threading.Event | None = None) -> Round:
+        """Look at a table once and write what differs; when ``stop`` is set, the rest is left for another look."""
+        stop = stop or threading.Event()
         now_us, version, last = self._clock.now_us(), self._version(table), self._looks.get(table.name)
         if last is not None and last.version == version:
             self._looks[table.name] = replace(last, at_us=now_us)
             return Round(table.name)
         digests: Mapping[str, bytes] = {}
         if isinstance(table.of, Topic):
-            done = self._publish_epochs(table, table.of, now_us)
+            done = self._publish_epochs(table, table.of, now_us, stop)
         else:
-            done, digests = self._publish_rows(table, table.of, now_us, last)
+            done, digests = self._publish_rows(table, table.of, now_us, last, stop)
+        if stop.is_set():
+            return done
         self._looks[table.name] = _Look(now_us, version, digests)
         return done
 
@@ -121,7 +125,7 @@ class Publisher:
     # -- views and queries -------------------------------------------------------------------------------------------
 
     def _publish_rows(
-        self, table: Table, of: View | Query, now_us: int, last: _Look | None
+        self, table: Table, of: View | Query, now_us: int, last: _Look | None, stop: threading.Event
     ) -> tuple[Round, Mapping[str, bytes]]:
         sequence = self._next_sequence(table.name)
         failpoint.hit("publish.sequence.after")
@@ -144,6 +148,8 @@ class Publisher:
             moved = {scope for scope in {*seen, *last.digests} if seen.get(scope) != last.digests.get(scope)}
         done = Round(table.name)
         for scope in sorted(moved):
+            if stop.is_set():
+                break
             places = scopes.get(scope, [])
             part = rows.take(pa.array(places, pa.int64()))
             new = dict(zip(_keys(part, shape.key), (digests[place].hex()[:16] for place in places), strict=True))
@@ -191,7 +197,7 @@ class Publisher:
 
     # -- topics ------------------------------------------------------------------------------------------------------
 
-    def _publish_epochs(self, table: Table, topic: Topic, now_us: int) -> Round:
+    def _publish_epochs(self, table: Table, topic: Topic, now_us: int, stop: threading.Event) -> Round:
         """Write the epochs that were decided under a topic version under which they have not been published."""
         done, sequence = Round(table.name), self._next_sequence(table.name)
         failpoint.hit("publish.sequence.after")
@@ -201,6 +207,8 @@ class Publisher:
             stored = self._state.get("tables", key)
             if stored is not None and stored.data == topic.version.encode():
                 continue
+            if stop.is_set():
+                break
             rows = self._columns(table, read(topic, epoch, owner), now_us)
             shape = self._shape(table, rows, KEY, EPOCH)
             failpoint.hit("publish.write.before")
