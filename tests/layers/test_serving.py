@@ -10,6 +10,7 @@ import pytest
 import watersmeet as wm
 from tests.faults import shop
 from watersmeet.core import manifest
+from watersmeet.core.declarations import collect
 from watersmeet.core.errors import PendingError, RequestError
 from watersmeet.layers import ingest
 from watersmeet.runtime.node import Node
@@ -141,3 +142,24 @@ def test_receipts_speak_of_the_rows_they_come_with(node: Node) -> None:
 def test_what_cannot_be_read_is_refused_with_the_reason(node: Node, request_: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError, match=words):
         node.reader.read(wm.Request(**request_))
+
+
+def test_each_layer_gives_its_part_of_a_top(tmp_path: Path) -> None:
+    buyers = wm.View(
+        "buyers", topic=shop.orders, dimensions=["product"], measures={"n": wm.count(), "best": wm.top("buyer", 2)}
+    )
+    node = shop.open_node(tmp_path, shop.clock())
+    object.__setattr__(node.app, "declarations", collect([buyers]))
+    node.apply()
+    draw = random.Random(5)
+    first = [shop.order(n, draw, product="tea", buyer=buyer) for n, buyer in enumerate((1, 1, 1, 2))]
+    later = [shop.order(10 + n, draw, product="tea", buyer=buyer) for n, buyer in enumerate((2, 2, 2, 3))]
+    take(node, first)
+    node.parts.state.change("orders", lambda m: manifest.roll(m, node.parts.clock.now_us()))
+    node.catch_up({})
+    take(node, later)
+    found = {layer: rows(node, "buyers", layer=layer)[0] for layer in ("batch", "speed", "merged")}
+    assert [found[layer]["n"] for layer in ("batch", "speed", "merged")] == [4, 4, 8]
+    assert [[item["value"] for item in found[layer]["best"]] for layer in ("batch", "speed", "merged")] == [
+        [1, 2], [2, 3], [2, 1],
+    ]  # fmt: skip

@@ -228,7 +228,8 @@ class Serving:
         selection = replace(selection, upto_us=self._topics[cells.spec.topic.name].newest_us)
         owners = None
         if request.layer != "merged":
-            parts = cells.cover.runs if request.layer == "batch" else cells.cover.blocks
+            covers = [self._cells[spec.fingerprint].cover for spec in view.specs]
+            parts = [part for c in covers for part in (c.runs if request.layer == "batch" else c.blocks)]
             owners = frozenset(part.owner for part in parts)
         tops = {name: self._cells[top.fingerprint].held for name, top in view.tops}
         through = self._rows(view.through, Selection(), request, errors) if view.through else None

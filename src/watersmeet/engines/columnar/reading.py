@@ -176,13 +176,14 @@ def consistent(
 ) -> pa.Table:
     """Run ``read`` on exactly the owners' cells, and again if one of them went meanwhile; None: on all there are.
 
-    Raises `UnavailableError` if an owner's cells are not held.
+    An owner may have cells in some of the stores only, as a run of the batch layer has. Raises `UnavailableError` if
+    no store holds cells of an owner.
     """
     if owners is None:
         return read([()] * len(stores))
     while True:
         before = [store.snapshot() for store in stores]
-        missing = sorted({owner for held in before for owner in owners - held.keys()})
+        missing = sorted(owners.difference(*before))
         if missing:
             raise UnavailableError(
                 "cells", expected="cells that are held", got=", ".join(missing[:5]), remedy="update the holder first"
@@ -201,14 +202,16 @@ def answer(rows: pa.Table, aside: Hidden) -> Rows:
 
 
 def _scope(held: Mapping[str, int], owners: frozenset[str]) -> tuple[str, ...]:
-    if len(owners) == len(held):
+    mine = owners & held.keys()
+    if len(mine) == len(held):
         return ()
-    return (f"_owner IN ({', '.join(str(held[owner]) for owner in sorted(owners))})" if owners else "false",)
+    return (f"_owner IN ({', '.join(str(held[owner]) for owner in sorted(mine))})" if mine else "false",)
 
 
 def _undisturbed(owners: frozenset[str], before: Mapping[str, int], after: Mapping[str, int]) -> bool:
-    restricted = len(owners) != len(before)
-    return before is after or (restricted and all(after.get(owner) == before[owner] for owner in owners))
+    mine = owners & before.keys()
+    restricted = len(mine) != len(before)
+    return before is after or (restricted and all(after.get(owner) == before[owner] for owner in mine))
 
 
 def _with(steps: Sequence[tuple[str, str]], select: str) -> str:
