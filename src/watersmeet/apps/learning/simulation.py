@@ -40,11 +40,12 @@ class CampusSource:
         end_us = min(now_us, start_us + MOST_US)
         campus = Campus(self._rate, opens_us=opens_us, seed=self._seed)
         arrived = campus.arrivals(start_us, end_us) if start_us < end_us else iter(())
-        records = [(topic, wm.Record(payload, _key(payload))) for topic, _, payload in arrived]
+        records = [(topic, wm.Record(payload, key_of(payload))) for topic, _, payload in arrived]
         wait = WAIT_SECONDS if end_us == now_us else 0.0
         return wm.Pulled(records, json.dumps([opens_us, max(start_us, end_us)]).encode(), wait)
 
 
-def _key(payload: bytes) -> bytes | None:
+def key_of(payload: bytes) -> bytes | None:
+    """The user of an event, by whom its topic is parted; None where it names none."""
     found = _USER.search(payload)
     return found[1] if found else None
