@@ -114,27 +114,25 @@ class Batch:
 
     def step(self, progress: Progress = _silent) -> Step | None:
         """Do the next thing there is to do; None when there is nothing. ``progress`` is called while it computes."""
-        m, works = self._state.manifest(self._name), self._applied()
-        lost = {gap.epoch for gap in m.gaps if gap.lost}
-        for _, topic, specs in works:
-            for epoch in (e for e in m.epochs if e.number not in lost):
-                if not epoch.archived:
-                    return self._archive_epoch(m, epoch, topic)
-                owing = [spec for spec in specs if epoch.number not in manifest.covered(m, spec.fingerprint)]
-                if owing or outcome(m, epoch, topic.version) is None:
-                    return self._publish(m, epoch, Turn(topic, owing), progress)
-        return self._compact(m, [spec for _, _, specs in works for spec in specs])
+        m = self._state.manifest(self._name)
+        for topic, epoch, owing in self._owed(m):
+            if not epoch.archived:
+                return self._archive_epoch(m, epoch, topic)
+            return self._publish(m, epoch, Turn(topic, owing), progress)
+        return self._compact(m, [spec for _, _, specs in self._applied() for spec in specs])
 
     def owing(self) -> int:
         """How many records are yet to be computed, counted once for each version of the topic that needs them."""
-        m, out = self._state.manifest(self._name), 0
+        return sum(size(epoch.lower, epoch.upper) for _, epoch, _ in self._owed(self._state.manifest(self._name)))
+
+    def _owed(self, m: Manifest) -> Iterator[tuple[Topic, Epoch, list[CellSpec]]]:
+        """Sealed epochs that a topic version has not decided, or that lack cells, and which; in the order of work."""
         lost = {gap.epoch for gap in m.gaps if gap.lost}
         for _, topic, specs in self._applied():
             for epoch in (e for e in m.epochs if e.number not in lost):
-                covers = all(epoch.number in manifest.covered(m, spec.fingerprint) for spec in specs)
-                if not covers or outcome(m, epoch, topic.version) is None:
-                    out += size(epoch.lower, epoch.upper)
-        return out
+                owing = [spec for spec in specs if epoch.number not in manifest.covered(m, spec.fingerprint)]
+                if owing or outcome(m, epoch, topic.version) is None:
+                    yield topic, epoch, owing
 
     def seal(self, generation: int) -> Manifest:
         """Close everything unread, up to the log's end now, as an epoch; needs the speed lease."""
