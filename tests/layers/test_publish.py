@@ -13,7 +13,7 @@ import pytest
 
 import watersmeet as wm
 from tests.faults import shop
-from watersmeet.core.errors import ConflictError, DeclarationError
+from watersmeet.core.errors import ConflictError, DeclarationError, PendingError
 from watersmeet.core.manifest import roll
 from watersmeet.core.sink import Shape
 from watersmeet.core.topic import Exclusion
@@ -259,3 +259,27 @@ def test_a_round_that_is_stopped_goes_on_at_the_next_look(node: Node, monkeypatc
     assert rest.scopes >= 2
     rows = pa.table(node.reader.read(wm.Request("sales")).rows)
     assert len(published(node, "stopped")) == rows.num_rows
+
+
+def test_what_vanished_before_a_first_look_that_was_too_early_is_deleted(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = wm.Query(
+        "busy",
+        inputs={"s": shop.sales},
+        key=["product"],
+        sql="select product, sum(orders) as n from s group by product having sum(orders) < 8",
+    )
+    table = wm.Table("busy_table", of=busy)
+    names = node.publisher.publish(table).upserts
+    assert names > 0
+    again = shop.open_node(node.parts.settings.directory, node.parts.clock)
+
+    def pending(_: wm.Request) -> Any:
+        raise PendingError("busy", expected="cells")
+
+    monkeypatch.setattr(again.publisher._reader, "read", pending)
+    assert again.publisher.publish(table) == Round("busy_table")
+    monkeypatch.undo()
+    more(again, shop.workload("steady", 80)[20:])
+    assert again.publisher.publish(table).deletes == names

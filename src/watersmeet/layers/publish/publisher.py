@@ -67,11 +67,11 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The last look at a table: when, at what, and the digest of each scope."""
+    """The last look at a table: when, at what, and the digest of each scope; None: there were no rows to see yet."""
 
     at_us: int
     version: str
-    digests: Mapping[str, bytes]
+    digests: Mapping[str, bytes] | None
 
 
 class Publisher:
@@ -102,7 +102,7 @@ class Publisher:
         if last is not None and last.version == version:
             self._looks[table.name] = replace(last, at_us=now_us)
             return Round(table.name)
-        digests: Mapping[str, bytes] = {}
+        digests: Mapping[str, bytes] | None = None
         if isinstance(table.of, Topic):
             done = self._publish_epochs(table, table.of, now_us, stop)
         else:
@@ -126,13 +126,13 @@ class Publisher:
 
     def _publish_rows(
         self, table: Table, of: View | Query, now_us: int, last: _Look | None, stop: threading.Event
-    ) -> tuple[Round, Mapping[str, bytes]]:
+    ) -> tuple[Round, Mapping[str, bytes] | None]:
         sequence = self._next_sequence(table.name)
         failpoint.hit("publish.sequence.after")
         try:
             answer = self._reader.read(Request(of))
         except PendingError:
-            return Round(table.name), {}
+            return Round(table.name), None
         mark = answer.receipt.watermark_us
         found = pa.table(answer.rows)
         if table.when == "final":
@@ -142,7 +142,7 @@ class Publisher:
         shape = self._shape(table, rows, tuple(of.key), of.time)
         scopes = _places(rows, shape)
         seen = {scope: _digest(digests[place] for place in places) for scope, places in scopes.items()}
-        if last is None:
+        if last is None or last.digests is None:
             moved = {*seen, *self._scopes(table.name)}
         else:
             moved = {scope for scope in {*seen, *last.digests} if seen.get(scope) != last.digests.get(scope)}
