@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +27,7 @@ from watersmeet.runtime.loading import App
 from watersmeet.runtime.node import Node
 from watersmeet.runtime.settings import Settings
 from watersmeet.runtime.wiring import manual_clock, wire
-from watersmeet.testing.kit import _differences
+from watersmeet.testing.kit import _differences, check
 
 Given = Mapping[str, Sequence[Mapping[str, object]]]
 """Topic name -> records, in order of arrival."""
@@ -119,6 +119,20 @@ def published(tables: Sequence[wm.Table]) -> dict[str, tuple[str, ...]]:
         for t in tables
         if t.to == "realtime_views" and isinstance(t.of, wm.Query)
     }
+
+
+def check_published(tables: Sequence[wm.Table], names: Iterable[str]) -> None:
+    """The tables of the speed layer's answers are these, begin with the window's bounds and end with when."""
+    found = published(tables)
+    assert list(found) == list(names)
+    assert all(columns[:2] == ("window_start", "window_end") for columns in found.values())
+    assert all(columns[-1] == "processed_at" for columns in found.values())
+
+
+def holds(of: wm.Query, given: Sequence[Mapping[str, object]], expect: Sequence[Mapping[str, object]]) -> None:
+    """The query gives these rows, whatever is done to the order of the records."""
+    [outcome] = check(collect([wm.Example(of=of, given=given, expect=expect), of]), torture=1)
+    assert outcome.passed, outcome.complaints
 
 
 def referred(example: wm.Example) -> list[str]:

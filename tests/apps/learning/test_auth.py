@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,11 +44,6 @@ BATCH = {
 }
 
 
-def holds(of: wm.Query, given: Sequence[Row], expect: Sequence[Row]) -> None:
-    [outcome] = check(collect([wm.Example(of=of, given=given, expect=expect), of]), torture=1)
-    assert outcome.passed, outcome.complaints
-
-
 def test_outcomes() -> None:
     [outcome] = check(collect([OUTCOMES, auth.active_users_1min]), torture=1)
     assert outcome.passed, outcome.complaints
@@ -65,10 +60,7 @@ def test_columns_and_types() -> None:
 
 
 def test_published_tables_end_with_when_they_were_processed() -> None:
-    found = oracle.published(auth.tables)
-    assert list(found) == list(REALTIME)
-    assert all(columns[:2] == ("window_start", "window_end") for columns in found.values())
-    assert all(columns[-1] == "processed_at" for columns in found.values())
+    oracle.check_published(auth.tables, REALTIME)
     assert [t.name for t in auth.tables if t.to == "batch_views"] == [q.name for q in auth.batch]
 
 
@@ -94,13 +86,13 @@ def test_a_minute_in_which_every_login_fails() -> None:
         event("SV001", "LOGIN", "12:00:59", success=False),
         event("SV001", "LOGOUT", "12:01:00", "s1"),
     ]
-    holds(auth.login_rate, given, [{"total_logins": 2, "failed_logins": 2, "success_rate_pct": 0.0}])
+    oracle.holds(auth.login_rate, given, [{"total_logins": 2, "failed_logins": 2, "success_rate_pct": 0.0}])
 
 
 def test_a_window_holds_its_start_and_not_its_end() -> None:
     given = [event("SV001", "LOGIN", "12:05:00", "s1"), event("SV002", "LOGIN", "12:04:59", "s2")]
     expect = [{"window_start": at(f"12:0{m}:00") * 1000, "active_users": 1} for m in (0, 5)]
-    holds(auth.active_users_5min, given, expect)
+    oracle.holds(auth.active_users_5min, given, expect)
 
 
 def test_a_session_that_began_before_the_window() -> None:
@@ -110,7 +102,7 @@ def test_a_session_that_began_before_the_window() -> None:
     ended = [
         {"logins": 0, "logouts": 1, "session_duration_seconds": 0, "sessions_ended": 1, "true_session_seconds": 10800}
     ] * 5
-    holds(auth.session_activity, given, [*began, *ended])
+    oracle.holds(auth.session_activity, given, [*began, *ended])
 
 
 def test_the_longest_of_the_sessions_that_end_in_a_window() -> None:
@@ -129,7 +121,7 @@ def test_the_longest_of_the_sessions_that_end_in_a_window() -> None:
         {"user_id": "SV001", "sessions_ended": 2, "true_session_seconds": 120},
         {"user_id": "SV002", "sessions_ended": 1, "true_session_seconds": 30},
     ] * 5
-    holds(auth.session_activity, given, [*before, *both])
+    oracle.holds(auth.session_activity, given, [*before, *both])
 
 
 def test_a_failed_login_opens_no_session() -> None:
@@ -138,13 +130,13 @@ def test_a_failed_login_opens_no_session() -> None:
         event("SV001", "LOGIN", "12:01:00", "s1", success=True),
         event("SV001", "LOGOUT", "12:02:00", "s1"),
     ]
-    holds(auth.user_session_metrics, given, [{"user_id": "SV001", "total_time_online_minutes": 1.0}])
+    oracle.holds(auth.user_session_metrics, given, [{"user_id": "SV001", "total_time_online_minutes": 1.0}])
 
 
 @pytest.mark.parametrize(("days", "sessions"), [(6, 1), (7, 0)])
 def test_a_session_silent_for_seven_days_is_not_paired(days: int, sessions: int) -> None:
     given = [event("SV001", "LOGIN", "00:00:00", "s1"), event("SV001", "LOGOUT", f"{24 * days}:00:00", "s1")]
-    holds(
+    oracle.holds(
         auth.user_session_metrics, given, [{"user_id": "SV001", "total_time_online_minutes": 1440.0 * days}] * sessions
     )
 
@@ -157,7 +149,7 @@ def test_a_session_without_a_logout_stays_open_for_seven_days() -> None:
         event("GV001", "LOGIN", "180:00:00", "s3"),
         event("GV001", "LOGOUT", "180:00:00", "s3"),
     ]
-    holds(auth.open_sessions, given, [{"role": "student", "open_sessions": 1, "users": 1}])
+    oracle.holds(auth.open_sessions, given, [{"role": "student", "open_sessions": 1, "users": 1}])
 
 
 def test_sources_of_accounts_are_counted_apart() -> None:
@@ -171,4 +163,4 @@ def test_sources_of_accounts_are_counted_apart() -> None:
         {"date": DATE, "registration_source": source, "role": role, "new_signups": n}
         for source, role, n in (("admin", "teacher", 1), ("web", "student", 2), ("web", "teacher", 1))
     ]
-    holds(auth.registration_analytics, given, expect)
+    oracle.holds(auth.registration_analytics, given, expect)
