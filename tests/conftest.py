@@ -11,6 +11,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["watersmeet.testing.services.plugin"]
 KINDS = frozenset({"unit", "integration", "performance", "data_quality"})
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from watersmeet.adapters.local.archive import LocalArchive
 from watersmeet.adapters.local.cache import LocalCache
-from watersmeet.adapters.local.naming import path_name
 from watersmeet.adapters.local.sink import CsvSink, JsonSink, ParquetSink
 from watersmeet.adapters.local.sqlite_sink import SqliteSink
 from watersmeet.adapters.local.state import LocalState
@@ -25,6 +24,7 @@ from watersmeet.core.cache import Cache
 from watersmeet.core.clock import Clock
 from watersmeet.core.sink import Shape, Sink
 from watersmeet.core.state import State
+from watersmeet.formats.naming import path_name
 
 Rows = list[dict[str, object]]
 

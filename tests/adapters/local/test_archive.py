@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conformance.records import contents, in_order, logged, positions, sealed
-from watersmeet.adapters.local import epoch, part
 from watersmeet.adapters.local.archive import LocalArchive
-from watersmeet.adapters.local.disk import locked
 from watersmeet.core import failpoint
 from watersmeet.core.errors import CorruptError, SettingsError, UnavailableError
 from watersmeet.core.record import Records
+from watersmeet.formats import epoch, part
+from watersmeet.formats.disk import locked
+from watersmeet.formats.logged import ARCHIVED
 
 pytestmark = pytest.mark.integration
 TOPIC = "movie.ratings"
@@ -138,8 +139,8 @@ def test_a_part_that_was_made_to_match_its_digest_is_still_read_through(root: Pa
     ones = pa.array([1] * table.num_rows, pa.int64())
     for wrong in (
         table.slice(1),
-        table.set_column(0, part.ARCHIVED.field(0), pa.array([0] * table.num_rows, pa.int32())),
-        table.set_column(6, part.ARCHIVED.field(6), ones),
+        table.set_column(0, ARCHIVED.field(0), pa.array([0] * table.num_rows, pa.int32())),
+        table.set_column(6, ARCHIVED.field(6), ones),
         table.take(list(reversed(range(table.num_rows)))),
     ):
         (directory / "part-00001.parquet").unlink()
@@ -236,7 +237,7 @@ def test_an_epoch_is_read_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pyte
 
 
 def test_large_values_make_small_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("watersmeet.adapters.local.epoch_rows._CHUNK_BYTES", 100_000)
+    monkeypatch.setattr("watersmeet.formats.epoch_rows._CHUNK_BYTES", 100_000)
     archive = LocalArchive(tmp_path)
     table = logged((0, o) for o in range(100))
     table = table.set_column(4, "value", pa.array([bytes(10_000)] * 100, pa.binary()))

@@ -8,7 +8,6 @@ import pytest
 
 from watersmeet.adapters.local.frame import (
     HEADER_BYTES,
-    PAYLOAD,
     Header,
     decode,
     encode,
@@ -17,6 +16,7 @@ from watersmeet.adapters.local.frame import (
     make_piece,
     parse,
 )
+from watersmeet.formats.logged import PAYLOAD
 
 pytestmark = pytest.mark.unit
 SALT = 12345

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 
 from watersmeet.adapters.local.clock import ManualClock
-from watersmeet.adapters.local.log import LOGGED, LocalLog, shares
+from watersmeet.adapters.local.log import LocalLog, shares
 from watersmeet.core.errors import CorruptError, GapError, RequestError, SettingsError, UnavailableError
 from watersmeet.core.record import Position, Record
+from watersmeet.formats.logged import LOGGED
 
 pytestmark = pytest.mark.integration
 

@@ -24,12 +24,11 @@ from watersmeet.core.archive import Sealed
 from watersmeet.core.errors import ConflictError, RequestError
 from watersmeet.core.failpoint import declare, hit
 from watersmeet.core.record import Records
-
-from .disk import DIRECTORY_MODE, locked, open_file, reachable, sync_directory
-from .epoch import Stored, check_bounds, read_manifest, write_manifest
-from .epoch_rows import read_chunks, verify_part, write_parts
-from .naming import path_name
-from .part import damaged
+from watersmeet.formats.disk import DIRECTORY_MODE, locked, open_file, reachable, sync_directory
+from watersmeet.formats.epoch import Stored, check_bounds, read_manifest, write_manifest
+from watersmeet.formats.epoch_rows import read_chunks, verify_part, write_parts
+from watersmeet.formats.naming import path_name
+from watersmeet.formats.part import damaged
 
 declare(
     "archive.append.before",

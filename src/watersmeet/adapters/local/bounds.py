@@ -18,8 +18,7 @@ from pathlib import Path
 
 from watersmeet.core.errors import CorruptError
 from watersmeet.core.frontier import Frontier
-
-from .disk import open_file, write_at
+from watersmeet.formats.disk import open_file, write_at
 
 _OFFSET_BITS = 48
 _WORD_BYTES = 8

@@ -21,8 +21,7 @@ from pathlib import Path
 
 from watersmeet.core.errors import CorruptError, UnavailableError, WatersmeetError
 from watersmeet.core.failpoint import hit
-
-from .disk import DIRECTORY_MODE, locked, open_file, reachable
+from watersmeet.formats.disk import DIRECTORY_MODE, locked, open_file, reachable
 
 _PAGE_BYTES = 8192
 _CHECKPOINT_BYTES = 4 << 20

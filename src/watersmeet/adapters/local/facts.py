@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from watersmeet.core.errors import ConflictError
 from watersmeet.core.failpoint import declare, hit
 from watersmeet.core.state import Value
-
-from .manifest_rows import check, checksum, corrupt
+from watersmeet.formats.manifest_rows import check, checksum, corrupt
 
 declare("state.put.before", "state.put.written")
 SCHEMA = (

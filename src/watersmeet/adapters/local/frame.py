@@ -26,21 +26,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from watersmeet.formats.logged import PAYLOAD
+
 MAGIC = b"wmfr"
 VERSION = 1
 HEADER_BYTES = 56
 _HEADER = struct.Struct("<4sIIIIIqqqq")
 _CHECKED_FROM = 8
-
-HEADERS = pa.map_(pa.string(), pa.binary())
-PAYLOAD = pa.schema(
-    [
-        pa.field("arrival", pa.int64()),
-        pa.field("key", pa.binary()),
-        pa.field("value", pa.binary()),
-        pa.field("headers", HEADERS),
-    ]
-)
+_HEADERS = PAYLOAD.field("headers").type
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +89,11 @@ def make_piece(
 ) -> Piece:
     """Put records, given column by column and already checked, into Arrow arrays; empty headers become null."""
     pairs = [list(each.items()) or None for each in headers] if any(headers) else [None] * len(values)
-    columns = (pa.array(keys, pa.binary()), pa.array(values, pa.binary()), pa.array(pairs, HEADERS))
+    columns = (
+        pa.array(keys, pa.binary()),
+        pa.array(values, pa.binary()),
+        pa.array(pairs, PAYLOAD.field("headers").type),
+    )
     return Piece(len(values), size_bytes, columns)
 
 

@@ -34,13 +34,12 @@ from watersmeet.core.clock import Clock
 from watersmeet.core.errors import ConflictError, GapError, RequestError, SettingsError
 from watersmeet.core.frontier import Frontier, covers
 from watersmeet.core.record import Position, Record
+from watersmeet.formats.disk import DIRECTORY_MODE, locked, reachable, sync_directory
+from watersmeet.formats.logged import LOGGED, PAYLOAD
 
-from .disk import DIRECTORY_MODE, locked, reachable, sync_directory
-from .frame import PAYLOAD
 from .sorter import Sorter
 from .topic import Facts, Topic, make, read_facts
 
-LOGGED = pa.schema([pa.field("partition", pa.int32()), pa.field("offset", pa.int64()), *PAYLOAD])
 _PARTITIONS = 1024
 _SIZE_BYTES = 1 << 30
 _SMALL_CHUNK_BYTES = 16 << 10

@@ -18,8 +18,7 @@ from operator import xor
 from watersmeet.core.errors import ConflictError, RequestError
 from watersmeet.core.failpoint import declare, hit
 from watersmeet.core.manifest import Manifest, Transition
-
-from .manifest_rows import (
+from watersmeet.formats.manifest_rows import (
     Head,
     advance,
     assemble,

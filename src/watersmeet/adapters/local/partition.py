@@ -23,9 +23,9 @@ import pyarrow as pa
 
 from watersmeet.core.errors import CorruptError, GapError, UnavailableError, WatersmeetError
 from watersmeet.core.failpoint import declare, hit
+from watersmeet.formats.disk import open_file, reachable, sync_directory, write_at
 
 from .bounds import Bounds
-from .disk import open_file, reachable, sync_directory, write_at
 from .frame import Header, Piece, decode, encode
 from .recovery import mend
 from .segment import READ_BLOCKS, STEP_BLOCKS, Segment, Window, bases, window

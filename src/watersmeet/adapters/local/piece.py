@@ -19,10 +19,9 @@ from pathlib import Path
 
 import msgspec
 
-from watersmeet.core.errors import ConflictError, CorruptError
+from watersmeet.core.errors import CorruptError
 from watersmeet.core.failpoint import declare, hit
-
-from .disk import DIRECTORY_MODE, open_file, sync_directory, write_at
+from watersmeet.formats.disk import DIRECTORY_MODE, open_file, sync_directory, write_at
 
 declare(
     "sink.sequence.before",
@@ -117,14 +116,6 @@ class Piece:
             expected, got = f"table {self._table}, scope {self._scope}", f"table {note.table}, scope {note.scope}"
             raise CorruptError(str(path), expected=expected, got=got, remedy="move it back to where it belongs")
         return note
-
-
-def check_sequence(table: str, scope: str | None, stored: int, sequence: int) -> None:
-    """Refuse a writer that was overtaken."""
-    if sequence < stored:
-        subject = f"table {table}" if scope is None else f"table {table}, scope {scope}"
-        expected = f"a sequence number from {stored} on"
-        raise ConflictError(subject, expected=expected, got=str(sequence), remedy="another writer took over; read anew")
 
 
 def read_file(path: Path) -> bytes | None:

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from watersmeet.core.errors import CorruptError
 from watersmeet.core.failpoint import declare, hit
+from watersmeet.formats.disk import open_file, sync_directory, write_at, write_file
 
-from .disk import open_file, sync_directory, write_at, write_file
 from .frame import HEADER_BYTES, is_whole, later_group, parse
 from .segment import STEP_BLOCKS, Segment, Window, bases, corrupt, window
 

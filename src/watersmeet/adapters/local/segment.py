@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from watersmeet.core.errors import CorruptError
+from watersmeet.formats.disk import open_file
 
-from .disk import open_file
 from .frame import HEADER_BYTES, Header, is_whole, parse
 
 READ_BLOCKS = (1 << 18, 1 << 21)

@@ -32,13 +32,13 @@ from watersmeet.core.failpoint import declare, hit
 from watersmeet.core.record import Records
 from watersmeet.core.sink import Shape, Sink
 from watersmeet.core.table import Table
+from watersmeet.formats.disk import DIRECTORY_MODE, locked, reachable, sync_directory, write_file
+from watersmeet.formats.naming import path_name
+from watersmeet.formats.table_format import CSV, JSON, PARQUET, Format
+from watersmeet.formats.table_rows import TableRows, check_sequence, check_shape, described
 
-from .disk import DIRECTORY_MODE, locked, reachable, sync_directory, write_file
-from .naming import path_name
-from .piece import Piece, check_sequence, read_file, replace_file
+from .piece import Piece, read_file, replace_file
 from .sqlite_sink import SqliteSink
-from .table_format import CSV, JSON, PARQUET, Format
-from .table_rows import TableRows, check_shape, described
 
 declare("sink.shape.before", "sink.shape.synced", "sink.shape.after")
 _SHAPE = "_shape.json"

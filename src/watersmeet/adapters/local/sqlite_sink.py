@@ -23,11 +23,10 @@ from watersmeet.core.failpoint import declare
 from watersmeet.core.record import Records
 from watersmeet.core.sink import Shape
 from watersmeet.core.table import Table
+from watersmeet.formats.statement import Sql, statement
+from watersmeet.formats.table_rows import TableRows, check_sequence, check_shape, described, is_nested, types_of
 
 from .database import Database
-from .piece import check_sequence
-from .statement import Sql, statement
-from .table_rows import TableRows, check_shape, described, is_nested, types_of
 
 declare("sink.commit.before", "sink.commit.after")
 _WHOLE = re.compile(r"U?(TINY|SMALL)INT|U?INTEGER|BIGINT")

@@ -20,13 +20,13 @@ from watersmeet.core.failpoint import declare, hit
 from watersmeet.core.manifest import Manifest, Transition
 from watersmeet.core.record import Records
 from watersmeet.core.state import Blob, Value
+from watersmeet.formats.chunk import pack, unpack
+from watersmeet.formats.disk import reachable, sync_directory, write_file
+from watersmeet.formats.manifest_rows import check, checksum, corrupt
 
 from . import facts, manifests
-from .chunk import pack, unpack
 from .database import Database
-from .disk import reachable, sync_directory, write_file
 from .facts import Facts
-from .manifest_rows import check, checksum, corrupt
 from .manifests import Manifests
 
 declare(

@@ -24,9 +24,9 @@ from pathlib import Path
 from watersmeet.core.clock import Clock
 from watersmeet.core.errors import CorruptError, UnavailableError, WatersmeetError
 from watersmeet.core.failpoint import declare, hit
+from watersmeet.formats.disk import DIRECTORY_MODE, locked, reachable, sync_directory, write_file
 
 from .bounds import Bounds
-from .disk import DIRECTORY_MODE, locked, reachable, sync_directory, write_file
 from .frame import Piece
 from .partition import Partition
 from .segment import Segment

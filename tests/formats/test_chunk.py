@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from watersmeet.adapters.local.chunk import pack, unpack
+from watersmeet.formats.chunk import pack, unpack
 
 pytestmark = pytest.mark.unit
 

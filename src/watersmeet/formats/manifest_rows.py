@@ -83,8 +83,8 @@ def check(subject: str, data: object, crc: object, *names: object) -> bytes:
 
 
 def corrupt(subject: str, expected: str, got: str) -> CorruptError:
-    """Describe damage to the state file."""
-    return CorruptError(subject, expected=expected, got=got, remedy="restore the state file from a copy")
+    """Describe damage to the state."""
+    return CorruptError(subject, expected=expected, got=got, remedy="restore the state from a copy")
 
 
 def head_of(m: Manifest, live: int, sum_: int) -> Head:

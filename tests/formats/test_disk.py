@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from watersmeet.adapters.local.disk import locked, open_file, reachable, sync_directory, write_at, write_file
 from watersmeet.core.errors import UnavailableError
+from watersmeet.formats.disk import locked, open_file, reachable, sync_directory, write_at, write_file
 
 pytestmark = pytest.mark.unit
 

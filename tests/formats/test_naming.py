@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watersmeet.adapters.local.naming import path_name
+from watersmeet.formats.naming import path_name
 
 pytestmark = pytest.mark.unit
 

@@ -23,8 +23,8 @@ from watersmeet.core.frontier import Frontier, size
 from watersmeet.core.record import Records
 
 from .epoch import Stored
-from .log import LOGGED
-from .part import ARCHIVED, GROUP_RECORDS, Integers, Part, PartReader, PartWriter, damaged, open_part
+from .logged import ARCHIVED, LOGGED
+from .part import GROUP_RECORDS, Integers, Part, PartReader, PartWriter, damaged, open_part
 
 _CHUNK_BYTES = 256 << 20
 _FURTHEST = 2**63 - 1

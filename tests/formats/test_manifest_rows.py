@@ -6,7 +6,10 @@ from dataclasses import fields, replace
 
 import pytest
 
-from watersmeet.adapters.local.manifest_rows import (
+from watersmeet.core.errors import ConflictError, CorruptError
+from watersmeet.core.ledger import Entry, Outcome
+from watersmeet.core.manifest import Block, Epoch, Gap, Manifest, Run, Slice
+from watersmeet.formats.manifest_rows import (
     Change,
     advance,
     assemble,
@@ -18,9 +21,6 @@ from watersmeet.adapters.local.manifest_rows import (
     listed,
     read_head,
 )
-from watersmeet.core.errors import ConflictError, CorruptError
-from watersmeet.core.ledger import Entry, Outcome
-from watersmeet.core.manifest import Block, Epoch, Gap, Manifest, Run, Slice
 
 pytestmark = pytest.mark.unit
 LEDGER = (Entry(0, 1, 9, used=3, duplicates=2, dead=1, filtered=1, holes=1, conflicts=1, late=2), Entry(1, 2, 2))

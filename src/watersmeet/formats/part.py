@@ -23,10 +23,9 @@ from watersmeet.core.errors import CorruptError
 from watersmeet.core.failpoint import declare, hit
 
 from .disk import open_file, reachable, write_at
-from .log import LOGGED
+from .logged import ARCHIVED
 
 declare("archive.part.before", "archive.part.written", "archive.part.synced")
-ARCHIVED = LOGGED.append(pa.field("slice", pa.int64()))
 GROUP_RECORDS = 32_768
 GROUP_BYTES = 16 << 20
 _ENCODING = dict.fromkeys(("offset", "arrival", "slice"), "DELTA_BINARY_PACKED")

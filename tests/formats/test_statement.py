@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from watersmeet.adapters.local.statement import Sql, statement
+from watersmeet.formats.statement import Sql, statement
 
 pytestmark = pytest.mark.unit
 

@@ -185,6 +185,14 @@ def check_shape(there: Shape, wanted: Shape) -> None:
         )
 
 
+def check_sequence(table: str, scope: str | None, stored: int, sequence: int) -> None:
+    """Refuse a writer that was overtaken."""
+    if sequence < stored:
+        subject = f"table {table}" if scope is None else f"table {table}, scope {scope}"
+        expected = f"a sequence number from {stored} on"
+        raise ConflictError(subject, expected=expected, got=str(sequence), remedy="another writer took over; read anew")
+
+
 def is_nested(type_: str) -> bool:
     """True of lists, structs, maps and unions."""
     return bool(_NESTED.search(type_))

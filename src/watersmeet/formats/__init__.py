@@ -1,0 +1,1 @@
+"""How chunks, manifests, epochs and the rows of tables are written, whichever store keeps them; shared by adapters."""
