@@ -13,6 +13,7 @@ from tests.faults import shop
 from watersmeet.api.app import create
 from watersmeet.api.keys import SCOPES, Keys
 from watersmeet.core.errors import SettingsError
+from watersmeet.layers.ingest import Backlog
 from watersmeet.runtime.node import Node
 
 pytestmark = pytest.mark.integration
@@ -286,3 +287,15 @@ def test_too_many_requests_say_when_to_come_back(node: Node) -> None:
         codes = [client.get("/v1/views").status_code for _ in range(5)]
         assert codes == [200, 200, 200, 429, 429]
         assert 1 <= int(client.get("/v1/views").headers["Retry-After"]) <= 60
+
+
+def test_a_topic_that_is_too_far_behind_takes_no_more(client: TestClient, node: Node) -> None:
+    node.backlog = Backlog(node.parts.log, node.parts.state, node.parts.clock, most_records=0)
+    body = [json.loads(shop.workload("steady", 43)[at]) for at in (41, 42)]
+    assert client.post("/v1/topics/orders/records", json=body).status_code == 200
+    end = node.parts.log.end("orders")
+    node.backlog = Backlog(node.parts.log, node.parts.state, node.parts.clock, most_records=0)
+    answer = client.post("/v1/topics/orders/records", json=body)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert node.parts.log.end("orders") == end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from watersmeet.core.errors import RequestError
 from watersmeet.core.query import Readable
@@ -159,7 +161,8 @@ def _ingest_routes(api: APIRouter, node: Node, guard: Guard) -> None:
     ) -> dict[str, object]:
         """Append records: a JSON array or NDJSON. Each is durable before this answers."""
         body = await request.body()
-        return _append(node, topic, body, request.headers.get("content-type", ""), idempotency_key)
+        media = request.headers.get("content-type", "")
+        return await run_in_threadpool(_append, node, topic, body, media, idempotency_key)
 
 
 def _append(node: Node, name: str, body: bytes, media: str, idempotency_key: str | None) -> dict[str, object]:
@@ -172,6 +175,10 @@ def _append(node: Node, name: str, body: bytes, media: str, idempotency_key: str
         if before["digest"] != digest:
             raise ProblemError(422, "this Idempotency-Key came with another body before")
         return {**before["answer"], "repeated": True}
+    wait = node.backlog.wait_seconds(name)
+    if wait:
+        headers = {"Retry-After": str(math.ceil(wait))}
+        raise ProblemError(429, f"topic {name} has more unread records than it may; send again later", headers=headers)
     positions = ingest.append(node.parts.log, topic, values)
     answer: dict[str, object] = {
         "accepted": len(positions),

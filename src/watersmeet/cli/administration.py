@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from pydantic import BaseModel, SecretStr
 
 from watersmeet.api.keys import Keys
+from watersmeet.core.address import masked
 
 from .context import DEFAULT, Common, load_settings, open_node
 from .output import out, print_json, print_rows, say
@@ -100,7 +101,7 @@ def _flat(model: BaseModel, prefix: str = "") -> list[tuple[str, object]]:
             out_rows += _flat(value, f"{prefix}{name}.")
         elif isinstance(value, dict):
             out_rows += [
-                (f"{prefix}{name}.{key}", "***" if isinstance(v, BaseModel | SecretStr) else str(v))
+                (f"{prefix}{name}.{key}", "***" if isinstance(v, BaseModel | SecretStr) else masked(str(v)))
                 for key, v in value.items()
             ]
         else:

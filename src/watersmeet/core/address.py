@@ -68,7 +68,7 @@ def parse_address(text: str) -> Address:
     """
     found = _FORM.fullmatch(text)
     if not found:
-        raise SettingsError("address of a store", expected="scheme://host:port/path", got=_masked(text))
+        raise SettingsError("address of a store", expected="scheme://host:port/path", got=masked(text))
     user, _, password = (found["user"] or "").partition(":")
     rest, _, _ = found["rest"].partition("#")
     path, _, query = rest.partition("?")
@@ -76,7 +76,7 @@ def parse_address(text: str) -> Address:
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name in options:
-            raise SettingsError(_masked(text), expected=f"option {name} once", got="twice")
+            raise SettingsError(masked(text), expected=f"option {name} once", got="twice")
         options[name] = value
     return Address(found["scheme"], hosts, unquote(path).strip("/"), unquote(user), unquote(password), options)
 
@@ -122,9 +122,10 @@ def _host(text: str, part: str) -> tuple[str, int]:
     found = _HOST.fullmatch(part)
     port = int(found["port"] or 0) if found else 0
     if not found or port > 65_535:
-        raise SettingsError(_masked(text), expected="hosts as name:port, with commas between them", got=part)
+        raise SettingsError(masked(text), expected="hosts as name:port, with commas between them", got=part)
     return found["name"].strip("[]"), port
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
+    """Any text with the passwords of the URLs in it covered."""
     return re.sub(r":[^:@/]*@", ":***@", text)

@@ -11,10 +11,12 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from watersmeet.core import failpoint
 from watersmeet.core.clock import Clock
 from watersmeet.core.errors import ConflictError, UnavailableError
+from watersmeet.core.frontier import size
 from watersmeet.core.log import Log
 from watersmeet.core.record import Position, Record
 from watersmeet.core.source import Source
@@ -23,6 +25,8 @@ from watersmeet.core.topic import Topic
 
 failpoint.declare("ingest.append.before", "ingest.append.after", "ingest.position.after")
 log = logging.getLogger(__name__)
+LOOK_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 60.0
 
 
 def record(topic: Topic, value: bytes, *, headers: dict[str, bytes] | None = None) -> Record:
@@ -43,6 +47,43 @@ def append(source: Log, topic: Topic, values: Sequence[bytes]) -> list[Position]
     return source.append(topic.name, [record(topic, value) for value in values])
 
 
+class Backlog:
+    """How far the layers are behind a topic's log, and so for how long producers had better wait.
+
+    A log takes records faster than they can be counted. Without a bound the backlog of a burst grows until a log on a
+    small disk is full, and a source that can wait would never learn that it should.
+
+    Args:
+        source, state, clock: the ports; each topic is looked at once a second at most.
+        most_records: unread records of a topic from which on producers wait.
+    """
+
+    def __init__(self, source: Log, state: State, clock: Clock, most_records: int) -> None:
+        self._log, self._state, self._clock, self._most = source, state, clock, most_records
+        self._looks: dict[str, _Look] = {}
+
+    def wait_seconds(self, topic: str) -> float:
+        """0, or how long it will take to come below the bound at the rate of the last look, from 1 s to a minute."""
+        before, now = self._looks.get(topic), self._clock.monotonic()
+        if before is not None and now - before.at < LOOK_SECONDS:
+            return before.wait
+        m = self._state.manifest(topic)
+        unread = size(m.frontier, self._log.end(topic)) if m.version else 0
+        wait, read = 0.0, sum(m.frontier)
+        if unread > self._most:
+            rate = (read - before.read) / (now - before.at) if before is not None else 0.0
+            wait = min(max((unread - self._most) / rate, LOOK_SECONDS), LONGEST_WAIT_SECONDS) if rate > 0 else 5.0
+        self._looks[topic] = _Look(now, read, wait)
+        return wait
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    at: float
+    read: int
+    wait: float
+
+
 class Pull:
     """Drives one source into the log, for ever.
 
@@ -52,12 +93,23 @@ class Pull:
     Args:
         source: what is pulled.
         target, state, clock: the ports.
+        backlog: says when to wait for the layers; None: never.
         retry_seconds: how long to wait after the outside could not be reached, in the clock's seconds.
     """
 
-    def __init__(self, source: Source, target: Log, state: State, clock: Clock, *, retry_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        source: Source,
+        target: Log,
+        state: State,
+        clock: Clock,
+        *,
+        backlog: Backlog | None = None,
+        retry_seconds: float = 5.0,
+    ) -> None:
         self._source, self._log, self._state, self._clock = source, target, state, clock
-        self._retry_seconds = retry_seconds
+        self._backlog, self._retry_seconds = backlog, retry_seconds
+        self._fed: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Pull until ``stop`` is set."""
@@ -71,12 +123,19 @@ class Pull:
                 self._clock.sleep(wait, stop)
 
     def once(self) -> float:
-        """One pull: append what came, then remember the position. Returns how long to wait."""
+        """One pull: append what came, then remember the position. Returns how long to wait.
+
+        While a topic that it feeds is too far behind, nothing is pulled.
+        """
+        behind = max((self._backlog.wait_seconds(topic) for topic in self._fed), default=0.0) if self._backlog else 0.0
+        if behind:
+            return behind
         stored = self._state.get("positions", self._source.name)
         pulled = self._source.pull(stored.data if stored else None)
         by_topic: dict[str, list[Record]] = {}
         for topic, item in pulled.records:
             by_topic.setdefault(topic, []).append(item)
+        self._fed |= set(by_topic)
         failpoint.hit("ingest.append.before")
         for topic, records in by_topic.items():
             self._log.append(topic, records)

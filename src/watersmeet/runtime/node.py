@@ -33,7 +33,7 @@ from watersmeet.layers import plan as planning
 from watersmeet.layers.alerts import Alerts, Notice, Notify
 from watersmeet.layers.audit import Audit
 from watersmeet.layers.batch import Batch, Recheck
-from watersmeet.layers.ingest import Pull
+from watersmeet.layers.ingest import Backlog, Pull
 from watersmeet.layers.oracle import Oracle
 from watersmeet.layers.publish import Publisher
 from watersmeet.layers.repair import Repair
@@ -99,6 +99,7 @@ class Node:
         self.reader = Serving(
             self.declarations, parts.state, parts.engine, parts.clock, source=parts.log, cache=parts.cache
         )
+        self.backlog = Backlog(parts.log, parts.state, parts.clock, parts.settings.ingest.most_unread)
         self.repair = Repair(parts.state, parts.log, parts.engine)
         self.publisher = Publisher(self.reader, parts.state, parts.archive, parts.engine, parts.clock, parts.sink)
         send = notify or notifier(parts.settings.notify)
@@ -184,7 +185,7 @@ class Node:
         if "ingest" in wanted:
             sources = self.app.sources(self.parts.clock, self.reader) if self._sources is None else self._sources
             for source in sources:
-                pull = Pull(source, self.parts.log, self.parts.state, self.parts.clock)
+                pull = Pull(source, self.parts.log, self.parts.state, self.parts.clock, backlog=self.backlog)
                 self._thread(f"source {source.name}", partial(pull.run, self._stop_ingest), self._stop_ingest)
 
     def stop(self, *, drain_seconds: float = DRAIN_SECONDS) -> None:

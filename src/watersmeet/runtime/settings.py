@@ -18,12 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from watersmeet.core.address import Address, parse_address
 from watersmeet.core.errors import SettingsError
 from watersmeet.core.site import suggest
 
@@ -36,6 +37,14 @@ MAX_FILE_BYTES = 1 << 20
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ingest(_Section):
+    """What comes in."""
+
+    most_unread: int = Field(
+        10_000_000, ge=1, description="unread records of a topic from which on producers are told to wait"
+    )
 
 
 class Speed(_Section):
@@ -81,6 +90,31 @@ class Compute(_Section):
     memory: str = Field("", description="memory limit such as 2GB; empty takes DuckDB's default")
 
 
+def _address(given: object) -> Address | None:
+    if given is None or isinstance(given, Address):
+        return given
+    try:
+        return parse_address(str(given)) if given else None
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+
+
+Store = Annotated[Address | None, BeforeValidator(_address)]
+
+
+class Stores(_Section):
+    """Where everything is kept, each a URL; what is left out is embedded, in files of ``directory``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    log: Store = Field(None, description="kafka://host:9092,…")
+    schemas: Store = Field(None, description="registry://host:8081: schemas of topics in Avro")
+    state: Store = Field(None, description="cassandra://host,…/keyspace")
+    archive: Store = Field(None, description="s3://bucket/prefix or hdfs://host:9870/folder")
+    runner: Store = Field(None, description="spark:///?master=…: what drives the engine")
+    cache: Store = Field(None, description="redis://host:6379/0: answers that several servers share")
+
+
 class Watch(_Section):
     """When the platform alerts about itself."""
 
@@ -97,10 +131,15 @@ class Settings(_Section):
 
     app: str = Field("", description="module or package with the declarations")
     directory: Path = Field(Path(".watersmeet"), description="where embedded stores keep their files")
+    ingest: Ingest = Ingest()  # type: ignore[call-arg]  # every field has a default
     speed: Speed = Speed()  # type: ignore[call-arg]  # every field has a default
     batch: Batch = Batch()  # type: ignore[call-arg]  # every field has a default
     serve: Serve = Serve()  # type: ignore[call-arg]  # every field has a default
     compute: Compute = Compute()  # type: ignore[call-arg]  # every field has a default
+    stores: Stores = Stores()  # type: ignore[call-arg]  # every field has a default
+    topics: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="topic -> what its log is told besides, such as replication"
+    )
     sinks: dict[str, str] = Field(default_factory=dict, description="name -> URL of a destination for tables")
     notify: dict[str, Channel] = Field(default_factory=dict, description="name -> notifier")
     watch: Watch = Watch()  # type: ignore[call-arg]  # every field has a default
