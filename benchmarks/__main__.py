@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import absorption, anomalies, api, campus, edges, freshness, serving, spark, stopwatch
+from . import absorption, anomalies, api, campus, edges, freshness, serving, spark, stopwatch, term
 from .report import Figure, line, write
 from .workload import WORKLOADS
 
 KEPT = Path(".benchmarks")
-PARTS = ("absorption", "freshness", "serving", "api", "edges", "campus", "anomalies")
+PARTS = ("absorption", "freshness", "serving", "api", "edges", "campus", "anomalies", "term")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def _parts(
         "edges": lambda: edges.measure(folder / "edges", seconds=scale.seconds / 4, repeats=scale.repeats),
         "campus": lambda: campus.measure(folder / "campus", events=scale.records // 4, asked=20),
         "anomalies": lambda: anomalies.measure(folder / "anomalies", days=scale.days),
+        "term": lambda: term.measure(folder / "term", days=scale.days, logins=2 * scale.days),
     }
     for name, run in runs.items():
         if not only or name in only or (name == "absorption" and workloads):
