@@ -15,7 +15,7 @@ import pytest
 
 import watersmeet as wm
 from watersmeet.adapters.local.state import LocalState
-from watersmeet.core import manifest
+from watersmeet.core import failpoint, manifest
 from watersmeet.core.engine import Decided, Selection
 from watersmeet.core.errors import WatersmeetError
 from watersmeet.core.manifest import Cover, Manifest, Run
@@ -139,15 +139,20 @@ def two_layers_commit_one_after_the_other(folder: Path) -> None:
     """A speed layer that was overtaken must not commit."""
     node = shop.open_node(folder, shop.clock())
     node.apply()
-    overtaken, go_on = node.speed("orders"), threading.Event()
-    overtaken._m = node.parts.state.change("orders", lambda m: manifest.lease(m, "first"))
-    assert overtaken._take_declarations(go_on)
-    node.parts.state.change("orders", lambda m: manifest.lease(m, "second"))
     ingest.append(node.parts.log, node.declarations().topic("orders"), shop.workload("steady", 3))
-    end = node.parts.log.end("orders")
-    absorbed = node.parts.runner._absorb(overtaken._turn, (0, 0), end, overtaken._ids.lookup)  # type: ignore[attr-defined]  # what stream does
-    with pytest.raises(WatersmeetError, match="taken over"):
-        overtaken._commit(absorbed, go_on)
+    stop = threading.Event()
+
+    def overtake(point: str) -> None:
+        if point == "speed.commit.before":
+            node.parts.state.change("orders", lambda m: manifest.lease(m, "second"))
+            stop.set()
+
+    failpoint.install(overtake)
+    try:
+        with pytest.raises(WatersmeetError, match="taken over"):
+            node.speed("orders").run(stop)
+    finally:
+        failpoint.install(None)
     assert node.parts.state.manifest("orders").frontier == (0, 0)
 
 

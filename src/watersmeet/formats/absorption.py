@@ -4,7 +4,8 @@
                 │                  └──> kept ids, outcomes
                 └──> dead
 
-A `Part` is what outlives a chunk; the parts of one interval make an `Absorbed`.
+A `Chunk` is decoded: it rests on the log and the topic alone, so a runner may decode ahead of what it decides. A `Part`
+is what outlives a chunk; the parts of one interval make an `Absorbed`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,24 @@ from watersmeet.core.frontier import Frontier
 from watersmeet.core.ledger import Entry
 from watersmeet.core.record import Records
 from watersmeet.core.runner import Turn
+from watersmeet.core.topic import Topic
 from watersmeet.core.view import CellSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk of the log, decoded: nobody's to decide yet.
+
+    Args:
+        rows, dead: DECODED and DEAD.
+        arrivals: partition -> greatest arrival, in µs.
+        logged: partition -> how many records.
+    """
+
+    rows: Records
+    dead: pa.Table
+    arrivals: Mapping[int, int]
+    logged: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +69,36 @@ def as_table(records: Records) -> pa.Table:
     return records if isinstance(records, pa.Table) else pa.table(records)
 
 
-def compute(engine: Engine, turn: Turn, records: pa.Table, known: Known) -> Part:
-    """Decode, decide and lift one LOGGED chunk; ``known`` looks up the ids kept before it."""
-    reads = frozenset[str]().union(*(spec.reads for spec in turn.specs))
-    decoded = engine.decode(turn.topic, records, reads)
-    decided = engine.decide(turn.topic, decoded.rows, known)
-    dead = as_table(decoded.dead)
+def columns_read(specs: Sequence[CellSpec]) -> frozenset[str]:
+    """The columns of the topic that cells of ``specs`` are made of."""
+    return frozenset[str]().union(*(spec.reads for spec in specs))
+
+
+def decode(engine: Engine, topic: Topic, reads: frozenset[str], records: pa.Table) -> Chunk:
+    """Decode one LOGGED chunk, as far as ``reads`` go."""
+    decoded = engine.decode(topic, records, reads)
+    return Chunk(decoded.rows, as_table(decoded.dead), greatest(records, "arrival"), tally(records))
+
+
+def settle(engine: Engine, turn: Turn, chunk: Chunk, known: Known) -> Part:
+    """Decide and lift a chunk; ``known`` looks up the ids kept before it."""
+    decided = engine.decide(turn.topic, chunk.rows, known)
     return Part(
         engine.lift(turn.topic, turn.specs, decided.used),
         as_table(decided.kept),
-        dead,
+        chunk.dead,
         decided.counts,
         decided.newest,
-        greatest(records, "arrival"),
-        tally(records),
-        tally(dead),
+        chunk.arrivals,
+        chunk.logged,
+        tally(chunk.dead),
         tally_late(decided.used, turn.watermark_us),
     )
+
+
+def compute(engine: Engine, turn: Turn, records: pa.Table, known: Known) -> Part:
+    """Decode, decide and lift one LOGGED chunk; ``known`` looks up the ids kept before it."""
+    return settle(engine, turn, decode(engine, turn.topic, columns_read(turn.specs), records), known)
 
 
 def merge_cells(engine: Engine, specs: Sequence[CellSpec], parts: Sequence[Part]) -> dict[str, Lifted]:

@@ -5,8 +5,12 @@ commit after the new one began. What a commit makes durable (cells, ids, dead le
 of the manifest: a crash before it leaves nothing, a crash after it leaves all of it.
 
 The layer also closes epochs (by age, slices or records), merges its blocks so that a read stays cheap, and moves the
-watermark on when every partition is idle. The memory of ids is private to the process and rebuilt from the ids of
-sealed epochs and live slices, which neither retirement nor sweeping touches.
+watermark on when every partition is idle. Blocks are merged by a thread of their own, beside the commits: merging
+changes no answer, and its change of the manifest is refused unless every block it merges is still live. A commit waits
+for it only when there are as many blocks as there may be (`MAX_BLOCKS`, `LIVE_BLOCKS`).
+
+The memory of ids is private to the process and rebuilt from the ids of sealed epochs and live slices, which neither
+retirement nor sweeping touches.
 """
 
 from __future__ import annotations
@@ -14,20 +18,23 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby, takewhile
 
 from watersmeet.core import failpoint, manifest
 from watersmeet.core.applied import Work
 from watersmeet.core.clock import Clock
 from watersmeet.core.engine import Absorbed, Engine
-from watersmeet.core.errors import ConflictError, PendingError
+from watersmeet.core.errors import ConflictError, CorruptError, PendingError
 from watersmeet.core.frontier import Frontier, size
 from watersmeet.core.log import Log
 from watersmeet.core.manifest import Block, Manifest
 from watersmeet.core.runner import Runner, Turn
 from watersmeet.core.state import Blob, State
+from watersmeet.core.view import CellSpec
 from watersmeet.core.watermark import watermark_us
 
 failpoint.declare(
@@ -37,6 +44,9 @@ failpoint.declare("speed.compact.before", "speed.compact.after")
 log = logging.getLogger(__name__)
 
 MAX_BLOCKS = 32
+"""The most blocks of one epoch."""
+LIVE_BLOCKS = 64
+"""The most blocks of all epochs; with more, those of a sealed epoch become one."""
 MERGE_BLOCKS = 16
 LONGEST_US = 367 * 86_400_000_000
 """How far an idle topic lets its watermark go on: the longest calendar window."""
@@ -88,8 +98,10 @@ class Speed:
         self._holder, self._roll = holder or uuid.uuid4().hex[:12], roll or Roll()
         self._ids = engine.ids()
         self._epoch_began_us: int | None = None
+        self._merger: ThreadPoolExecutor
+        self._merging: Future[None] | None = None
         self._turn: Turn
-        self._declaration, self._version = 0, ""
+        self._generation, self._declaration, self._version = 0, 0, ""
         self._m: Manifest
 
     def run(self, stop: threading.Event) -> None:
@@ -98,13 +110,17 @@ class Speed:
         Raises `ConflictError` when another speed layer has taken over, `GapError` when unread records are gone.
         """
         self._m = self._state.change(self._name, lambda m: manifest.lease(m, self._holder))
+        self._generation = self._m.generation
         failpoint.hit("speed.lease.after")
         self._version = ""  # whoever held the lease in between has kept ids too
         if not self._take_declarations(stop):
             return
-        log.info("absorbing %s from %s as generation %d", self._name, self._m.frontier, self._m.generation)
+        log.info("absorbing %s from %s as generation %d", self._name, self._m.frontier, self._generation)
         commit = partial(self._commit, stop=stop)
-        self._runner.stream(lambda: self._turn, self._m.frontier, lambda ids: self._ids.lookup(ids), commit, stop)
+        with ThreadPoolExecutor(1, thread_name_prefix=f"merge {self._name}") as self._merger:
+            self._merging = None
+            self._runner.stream(lambda: self._turn, self._m.frontier, lambda ids: self._ids.lookup(ids), commit, stop)
+            self._end_merge()
 
     def _take_declarations(self, stop: threading.Event) -> bool:
         """Take up what is applied as soon as the manifest has; False if stopped before.
@@ -129,16 +145,16 @@ class Speed:
             work = self._applied()
         except PendingError:
             work = None
-        generation, self._m = self._m.generation, self._state.manifest(self._name)
-        self._check_lease(generation)
+        self._m = self._state.manifest(self._name)
+        self._check_lease()
         ready = work is not None and work[0] == self._m.declaration
         return work if ready and not any(e.unabsorbed and not e.owner for e in self._m.epochs) else None
 
-    def _check_lease(self, generation: int) -> None:
-        if self._m.generation != generation:
+    def _check_lease(self) -> None:
+        if self._m.generation != self._generation:
             raise ConflictError(
                 f"speed lease of topic {self._name}",
-                expected=f"generation {generation}",
+                expected=f"generation {self._generation}",
                 got=f"generation {self._m.generation}, held by {self._m.holder}",
                 remedy="another speed layer has taken over; this one stops",
             )
@@ -182,7 +198,7 @@ class Speed:
         partitions = range(len(absorbed.upper))
         return manifest.Commit(
             attempt,
-            self._m.generation,
+            self._generation,
             self._declaration,
             absorbed.lower,
             absorbed.upper,
@@ -238,22 +254,37 @@ class Speed:
             self._epoch_began_us = None
 
     def _compact_if_due(self) -> None:
-        """Merge neighbours of about equal length, so that few blocks remain and each cell is rewritten seldom."""
-        mine = [b for b in self._m.blocks if b.epoch == self._m.open_epoch]
-        group = _mergeable(mine)
-        if not group:
-            return
+        """Have blocks merged beside the commits; wait for it only while there are as many as there may be."""
+        fingerprints = frozenset(spec.fingerprint for spec in self._turn.specs)
+        while self._merging is None or self._merging.done() or _is_full(self._m):
+            self._end_merge()
+            group = _mergeable(self._m, fingerprints)
+            if not group:
+                return
+            self._merging = self._merger.submit(self._merge, group, tuple(self._turn.specs))
+
+    def _end_merge(self) -> None:
+        """Wait for the merge under way, if there is one; raises what it has raised."""
+        if self._merging is not None:
+            self._merging.result()
+            self._merging, self._m = None, self._state.manifest(self._name)
+
+    def _merge(self, group: Sequence[Block], specs: Sequence[CellSpec]) -> None:
+        """Replace blocks by one, unless some of them have left the manifest meanwhile."""
         owners, owner = [b.owner for b in group], uuid.uuid4().hex
         failpoint.hit("speed.compact.before")
         blobs = []
-        for spec in self._turn.specs:
-            kind = f"cells:{spec.fingerprint}"
-            if spec.fingerprint in group[0].fingerprints:
-                cells = list(self._state.load(self._name, kind, owners).values())
-                blobs.append(Blob(kind, owner, self._engine.merge(spec, cells)))
-        if {b.kind.removeprefix("cells:") for b in blobs} != group[0].fingerprints:
-            return  # some cells belong to declarations that are gone: their epoch ends at the roll anyway
-        self._m = self._state.change(self._name, lambda m: manifest.compact_blocks(m, owners, owner), blobs)
+        try:
+            for spec in specs:
+                if spec.fingerprint in group[0].fingerprints:
+                    kind = f"cells:{spec.fingerprint}"
+                    cells = list(self._state.load(self._name, kind, owners).values())
+                    blobs.append(Blob(kind, owner, self._engine.merge(spec, cells)))
+            self._state.change(self._name, lambda m: manifest.compact_blocks(m, owners, owner), blobs)
+        except (ConflictError, CorruptError):
+            if {b.owner for b in self._state.manifest(self._name).blocks}.issuperset(owners):
+                raise
+            return  # the batch layer has published their epoch: nobody needs them any more
         failpoint.hit("speed.compact.after")
 
     def _forget_ids(self) -> None:
@@ -262,19 +293,25 @@ class Speed:
             self._ids.purge(min(known) - self._turn.topic.horizon_us)
 
 
-def _mergeable(blocks: list[Block]) -> list[Block]:
-    """The last `MERGE_BLOCKS` neighbours of one length class, or everything when there are too many."""
-    if len(blocks) > MAX_BLOCKS:
-        return blocks if len({b.fingerprints for b in blocks}) == 1 else []
-    tail: list[Block] = []
-    for block in reversed(blocks):
-        same = not tail or (
-            _length_class(block) == _length_class(tail[0]) and block.fingerprints == tail[0].fingerprints
-        )
-        if not same:
-            break
-        tail.insert(0, block)
-    return tail if len(tail) >= MERGE_BLOCKS else []
+def _is_full(m: Manifest) -> bool:
+    return sum(b.epoch == m.open_epoch for b in m.blocks) >= MAX_BLOCKS or len(m.blocks) > LIVE_BLOCKS
+
+
+def _mergeable(m: Manifest, fingerprints: frozenset[str]) -> list[Block]:
+    """Neighbours of about equal length, so that few blocks remain and each cell is rewritten seldom.
+
+    They are the last `MERGE_BLOCKS` of one length class in the open epoch, or all of an epoch where there are too many.
+    Blocks with cells other than ``fingerprints`` are left alone: nobody knows any more how to merge them.
+    """
+    alike = groupby(m.blocks, lambda b: (b.epoch, b.fingerprints))
+    rows = [list(row) for (_, held), row in alike if held <= fingerprints]
+    mine = next((row for row in reversed(rows) if row[0].epoch == m.open_epoch), [])
+    last = list(takewhile(lambda b: _length_class(b) == _length_class(mine[-1]), reversed(mine)))
+    if len(last) >= MERGE_BLOCKS:
+        return last
+    sealed = max((row for row in rows if row[0].epoch != m.open_epoch), key=len, default=[])
+    crowded = mine if len(mine) >= MAX_BLOCKS else sealed if len(m.blocks) > LIVE_BLOCKS else []
+    return crowded if len(crowded) > 1 else []
 
 
 def _length_class(block: Block) -> int:

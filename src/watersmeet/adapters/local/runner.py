@@ -1,14 +1,21 @@
 """The embedded runner: an engine driven over the local log by a loop in this process.
 
 A slice is whatever is unread when the loop comes round, up to ``slice_records``: a quiet topic gets slices of a few
-records within milliseconds, a busy one gets long slices and so fewer commits. Reading is by frontier; the loop keeps
-nothing between slices but the frontier that the last commit returned.
+records within milliseconds, a busy one gets long slices and so fewer commits.
+
+A slice that was cut short is followed by another one, which a thread reads and decodes while this one is decided,
+lifted and committed; at most one slice is ahead. What was decoded ahead rests on the log, the topic and the columns
+read, and counts only if they are still the same and the commit returned the frontier at which it begins; otherwise it
+is thrown away, and its error with it. So a slice is what it would have been without: computed under the turn asked for
+before it. Reading is by frontier; between slices the loop keeps nothing else.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -20,13 +27,47 @@ from watersmeet.core.log import Log
 from watersmeet.core.manifest import Epoch
 from watersmeet.core.record import Records
 from watersmeet.core.runner import Progress, Turn
-from watersmeet.formats.absorption import as_table, assemble, compute, greatest, merge_cells
+from watersmeet.core.topic import Topic
+from watersmeet.formats.absorption import (
+    Chunk,
+    as_table,
+    assemble,
+    columns_read,
+    compute,
+    decode,
+    greatest,
+    merge_cells,
+    settle,
+)
 from watersmeet.formats.logged import ARCHIVED
 
 SLICE_RECORDS = 250_000
 EPOCH_CHUNK = 500_000
 POLL_SECONDS = 0.004
 IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """``[lower, upper)``, decoded; ``cut`` if the log held more when it was read."""
+
+    lower: Frontier
+    upper: Frontier
+    cut: bool
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A slice on its way, and what it rests on."""
+
+    topic: Topic
+    reads: frozenset[str]
+    lower: Frontier
+    slice: Future[_Slice]
+
+    def fits(self, topic: Topic, reads: frozenset[str], lower: Frontier) -> bool:
+        return self.topic is topic and self.reads == reads and self.lower == lower
 
 
 class LocalRunner:
@@ -55,18 +96,37 @@ class LocalRunner:
         stop: threading.Event,
     ) -> None:
         """See `watersmeet.core.runner.Runner`."""
-        frontier, idle_since = start, self._clock.monotonic()
+        with ThreadPoolExecutor(1, thread_name_prefix="ahead") as worker:
+            self._loop(worker, turn, start, known, commit, stop)
+
+    def _loop(
+        self,
+        worker: ThreadPoolExecutor,
+        turn: Callable[[], Turn],
+        frontier: Frontier,
+        known: Known,
+        commit: Callable[[Absorbed], Frontier],
+        stop: threading.Event,
+    ) -> None:
+        idle_since = self._clock.monotonic()
+        ahead: _Ahead | None = None
         while not stop.is_set():
             now = turn()
-            end = self._log.end(now.topic.name)
-            if end == frontier:
-                if self._clock.monotonic() - idle_since >= IDLE_SECONDS:
-                    idle_since = self._clock.monotonic()
-                    frontier = commit(self._absorb(now, frontier, end, known))
+            topic, reads, end = now.topic, columns_read(now.specs), self._log.end(now.topic.name)
+            if ahead is not None and ahead.fits(topic, reads, frontier):
+                taken = ahead.slice.result()
+            elif end != frontier or self._clock.monotonic() - idle_since >= IDLE_SECONDS:
+                taken = self._take(topic, reads, frontier, end)
+            else:
                 stop.wait(POLL_SECONDS)
                 continue
             idle_since = self._clock.monotonic()
-            frontier = commit(self._absorb(now, frontier, end, known))
+            ahead = None
+            if taken.cut:
+                following = worker.submit(self._take, topic, reads, taken.upper, end)
+                ahead = _Ahead(topic, reads, taken.upper, following)
+            part = settle(self._engine, now, taken.chunk, known)
+            frontier = commit(assemble(taken.lower, taken.upper, [part], part.lifted))
 
     def recompute(self, turn: Turn, epoch: Epoch, known: Known, progress: Progress) -> Absorbed:
         """See `watersmeet.core.runner.Runner`."""
@@ -83,11 +143,10 @@ class LocalRunner:
             parts.append(compute(engine, turn, ARCHIVED.empty_table(), known))
         return assemble(epoch.lower, epoch.upper, parts, merge_cells(engine, turn.specs, parts))
 
-    def _absorb(self, turn: Turn, lower: Frontier, end: Frontier, known: Known) -> Absorbed:
-        records = as_table(self._log.read(turn.topic.name, lower, end, self._slice_records))
+    def _take(self, topic: Topic, reads: frozenset[str], lower: Frontier, end: Frontier) -> _Slice:
+        records = as_table(self._log.read(topic.name, lower, end, self._slice_records))
         upper = _upper(records, lower, end, self._slice_records)
-        part = compute(self._engine, turn, records, known)
-        return assemble(lower, upper, [part], part.lifted)
+        return _Slice(lower, upper, upper != end, decode(self._engine, topic, reads, records))
 
 
 def _upper(records: pa.Table, lower: Frontier, end: Frontier, limit: int) -> Frontier:

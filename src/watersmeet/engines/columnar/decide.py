@@ -188,6 +188,8 @@ def _kept(decoded: pa.Table, ids: _Ids, mask: Mask) -> pa.Table:
 
 
 def _newest(decoded: pa.Table) -> dict[int, int]:
-    times = pa.table({"partition": decoded.column("partition"), "t": decoded.column("event_time").cast(pa.int64())})
-    found = times.group_by("partition").aggregate([("t", "max")])
-    return dict(zip(found.column("partition").to_pylist(), found.column("t_max").to_pylist(), strict=True))
+    """In numpy: Arrow's grouping costs more than all else a small chunk needs here."""
+    partition = decoded.column("partition").to_numpy()
+    found = np.full(int(partition.max(initial=-1)) + 1, _NEVER)
+    np.maximum.at(found, partition, decoded.column("event_time").cast(pa.int64()).to_numpy())
+    return {int(p): int(found[p]) for p in np.flatnonzero(np.bincount(partition))}
