@@ -16,8 +16,12 @@ class Log(Protocol):
     and offset. Offsets of a partition grow by one in the local log; elsewhere they may have holes.
     """
 
-    def create(self, topic: str, partitions: int) -> None:
-        """Make the topic if it is missing; called by apply. A different partition count raises `ConflictError`."""
+    def create(self, topic: str, partitions: int, retention_us: int | None = None) -> None:
+        """Make the topic if it is missing; called by apply. A different partition count raises `ConflictError`.
+
+        ``retention_us`` is for a log that deletes by itself: what it may delete, in microseconds, at the earliest;
+        None leaves it to the log's own settings. One that deletes in `trim` alone does not look at it.
+        """
         ...
 
     def partitions(self, topic: str) -> int:
@@ -35,6 +39,7 @@ class Log(Protocol):
         """Up to about ``limit`` records of ``[lower, upper)`` as one LOGGED chunk, each partition in offset order.
 
         Takes partitions fairly, so that none starves. Never skips: offsets below the oldest kept raise `GapError`.
+        Fewer than ``limit`` records mean that the whole interval was read, to its end: what is missing are holes.
         """
         ...
 
@@ -48,4 +53,8 @@ class Log(Protocol):
 
     def trim(self, topic: str, below: Frontier) -> None:
         """Allow deletion of records below ``below``; called only with a frontier that the archive holds."""
+        ...
+
+    def mirror(self, topic: str, frontier: Frontier) -> None:
+        """Show the log's own tools how far a topic is absorbed, after each commit; decides nothing, never fails."""
         ...

@@ -185,6 +185,7 @@ class Speed:
             self._take_declarations(stop)
             return self._m.frontier
         failpoint.hit("speed.commit.after")
+        self._log.mirror(self._name, self._m.frontier)
         self._ids.add(absorbed.kept)
         if self._epoch_began_us is None:
             self._epoch_began_us = self._clock.now_us()

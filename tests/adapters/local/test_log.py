@@ -1,8 +1,7 @@
-"""The local log beyond its port: shares, laws over restarts and segments, damage, limits, processes."""
+"""The local log beyond its port: laws over restarts and segments, damage, limits, processes."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -18,10 +17,11 @@ import pytest
 from hypothesis import given
 
 from watersmeet.adapters.local.clock import ManualClock
-from watersmeet.adapters.local.log import LocalLog, shares
+from watersmeet.adapters.local.log import LocalLog
 from watersmeet.core.errors import CorruptError, GapError, RequestError, SettingsError, UnavailableError
 from watersmeet.core.record import Position, Record
 from watersmeet.formats.logged import LOGGED
+from watersmeet.formats.shares import shares
 
 pytestmark = pytest.mark.integration
 
@@ -34,21 +34,6 @@ def contents(log: LocalLog, topic: str = "ratings") -> dict[Position, bytes]:
     table = log.read(topic, log.start(topic), log.end(topic), 1 << 30)
     columns = (table.column(name).to_pylist() for name in ("partition", "offset", "value"))
     return {Position(partition, offset): value for partition, offset, value in zip(*columns, strict=True)}
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=6),
-    st.integers(1, 100),
-)
-def test_shares_are_equal_and_waste_nothing(intervals: list[tuple[int, int]], limit: int) -> None:
-    lower, wanted = tuple(low for low, _ in intervals), [count for _, count in intervals]
-    takes = shares(lower, tuple(low + count for low, count in intervals), limit)
-    assert sum(takes) == min(limit, sum(wanted))
-    assert all(take <= want for take, want in zip(takes, wanted, strict=True))
-    hungry = [(low, take) for low, take, want in zip(lower, takes, wanted, strict=True) if take < want]
-    assert all(take >= max(takes) - 1 for _, take in hungry)
-    for (low, take), (other_low, other_take) in itertools.combinations(sorted(hungry), 2):
-        assert low == other_low or take >= other_take
 
 
 BATCHES = st.lists(

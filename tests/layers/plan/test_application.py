@@ -39,6 +39,18 @@ def test_a_log_that_was_there_before_begins_where_it_begins(world: World) -> Non
     assert world.manifest().start == world.log.start("numbers") == (0,)
 
 
+def test_the_log_is_told_how_long_a_topic_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, create = [], world.log.create
+
+    def note(name: str, partitions: int, retention_us: int | None = None) -> None:
+        told.append((name, partitions, retention_us))
+        create(name, partitions, retention_us)
+
+    monkeypatch.setattr(world.log, "create", note)
+    world.apply(app())
+    assert told == [("numbers", 1, topic().retention_us)]
+
+
 def test_applying_the_same_again_changes_nothing(world: World) -> None:
     before = world.apply(app())
     m = world.manifest()

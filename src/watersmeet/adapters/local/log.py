@@ -36,6 +36,7 @@ from watersmeet.core.frontier import Frontier, covers
 from watersmeet.core.record import Position, Record
 from watersmeet.formats.disk import DIRECTORY_MODE, locked, reachable, sync_directory
 from watersmeet.formats.logged import LOGGED, PAYLOAD
+from watersmeet.formats.shares import shares
 
 from .sorter import Sorter
 from .topic import Facts, Topic, make, read_facts
@@ -99,12 +100,13 @@ class LocalLog:
                 topic.close()
             self._topics.clear()
 
-    def create(self, topic: str, partitions: int) -> None:
+    def create(self, topic: str, partitions: int, retention_us: int | None = None) -> None:
         """Make the topic if it is missing.
 
         Args:
             topic: letters, digits, ``_``, ``.`` and ``-``; at most 100, beginning with a letter or digit.
             partitions: 1 to 1024; fixed for ever.
+            retention_us: not looked at: nothing is deleted but by `trim`.
 
         Raises:
             RequestError: the name or the count is not allowed.
@@ -201,6 +203,9 @@ class LocalLog:
         self._check_interval(topic, opened, below, below)
         opened.trim(below)
 
+    def mirror(self, topic: str, frontier: Frontier) -> None:
+        """Do nothing: nobody looks at the files but this package."""
+
     def _check_interval(self, topic: str, opened: Topic, lower: Frontier, upper: Frontier) -> None:
         width = len(opened.partitions)
         if len(lower) != width or not covers(upper, lower) or min(lower) < 0:
@@ -243,24 +248,3 @@ class LocalLog:
         close = difflib.get_close_matches(topic, self._names(), n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "apply its declaration first"
         return RequestError(f"no topic {topic!r} in {self._root}", kind="unknown", remedy=remedy)
-
-
-def shares(lower: Frontier, upper: Frontier, limit: int) -> list[int]:
-    """How many records to take from each partition: at most ``limit`` in all, and equal shares of it.
-
-    What a partition has too little of goes to the others. Where fewer are left than partitions, those whose lower
-    bound is lowest come first: they were served least, and being served raises it.
-
-    >>> shares((0, 0, 0), (10, 2, 10), 9)
-    [4, 2, 3]
-    """
-    wanted = [high - low for low, high in zip(lower, upper, strict=True)]
-    takes = [0] * len(wanted)
-    while limit > 0 and takes != wanted:
-        hungry = sorted((low, p) for p, low in enumerate(lower) if takes[p] < wanted[p])
-        share = max(limit // len(hungry), 1)
-        for _, p in hungry[:limit]:
-            take = min(share, wanted[p] - takes[p])
-            takes[p] += take
-            limit -= take
-    return takes

@@ -133,7 +133,7 @@ def _swapped(state: State, clock: Clock, keep: Duration, functions: Mapping[str,
 
 def _create(topic: Topic, state: State, log: Log) -> None:
     failpoint.hit("apply.topic.before")
-    log.create(topic.name, topic.partitions)
+    log.create(topic.name, topic.partitions, topic.retention_us)
     failpoint.hit("apply.topic.created")
     start = log.start(topic.name)
     state.change(topic.name, lambda m: create(m, start))

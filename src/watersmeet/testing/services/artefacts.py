@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
@@ -71,6 +72,30 @@ def jars(name: str, *coordinates: str, alone: bool = False) -> Path:
         goal = ["dependency:copy-dependencies", "-DoutputDirectory=.", "-DincludeScope=runtime"]
         run([tool("mvn", "install Maven"), "-q", "-B", "-f", str(pom), *goal], folder)
         pom.unlink()
+
+    return made(name, make)
+
+
+def archive(name: str, coordinate: str) -> Path:
+    """A folder with what is in a Maven archive ``group:artefact:version:tar.gz:classifier``.
+
+    Raises:
+        UnavailableError: there is no Maven, or it cannot fetch it.
+    """
+
+    def make(folder: Path) -> None:
+        goal = ["dependency:copy", f"-Dartifact={coordinate}", "-DoutputDirectory=."]
+        run([tool("mvn", "install Maven"), "-q", "-B", *goal], folder)
+        [packed] = folder.glob("*.tar.gz")
+        with tarfile.open(packed) as content:
+            content.extractall(folder, filter="data")
+        packed.unlink()
+        # What is packed below one folder, as is usual, is taken out of it.
+        inner = list(folder.iterdir())
+        if len(inner) == 1 and inner[0].is_dir():
+            for item in list(inner[0].iterdir()):
+                item.rename(folder / item.name)
+            inner[0].rmdir()
 
     return made(name, make)
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -42,7 +43,7 @@ def shared(name: str, root: Path) -> Iterator[str]:
     root.mkdir(parents=True, exist_ok=True)
     note = root / f"{name}.json"
     with _locked(root / f"{name}.lock"):
-        running = _read(note) if note.exists() else _start(name, root / name)
+        running = _read(note) if note.exists() else _start(name, Path(mkdtemp(prefix=f"{name}-", dir=root)))
         note.write_text(json.dumps(asdict(replace(running, users=running.users + 1))))
     try:
         yield running.url
@@ -53,8 +54,7 @@ def shared(name: str, root: Path) -> Iterator[str]:
                 note.write_text(json.dumps(asdict(replace(running, users=running.users - 1))))
             else:
                 note.unlink()
-                for pid in reversed(running.pids):
-                    os.kill(pid, signal.SIGKILL)
+                _end(running)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,14 @@ class _Running:
 
 
 _started: list[Server] = []  # kept: a process may outlive the worker that started it, not its handle
+
+
+def _end(running: _Running) -> None:
+    for pid in reversed(running.pids):
+        os.kill(pid, signal.SIGKILL)
+    for server in _started:
+        if not set(server.pids) - set(running.pids):
+            server.kill()  # only waits: what is over is not left as a zombie
 
 
 def _read(note: Path) -> _Running:
