@@ -29,8 +29,8 @@ setup: .venv/.stamp ## Make .venv: every dependency at its locked version, and t
 	@:
 
 .PHONY: demo
-demo: .venv/.stamp-demo ## Watch films being counted, live (ARGS="--for 20s --json")
-	@$(PY) -m watersmeet demo $(ARGS)
+demo: .venv/.stamp-demo ## Watch films being counted, live (ARGS="--for 20s --json", PROFILE=cluster)
+	@$(PY) -m watersmeet demo $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
 
 .PHONY: test
 test: .venv/.stamp-demo ## Run every test (ARGS="tests/core -k window")

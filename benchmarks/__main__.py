@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import absorption, anomalies, api, campus, edges, freshness, serving, spark, stopwatch, term
+from . import absorption, anomalies, api, campus, edges, fleet, fleet_state, freshness, serving, spark, stopwatch, term
 from .report import Figure, line, write
 from .workload import WORKLOADS
 
 KEPT = Path(".benchmarks")
 PARTS = ("absorption", "freshness", "serving", "api", "edges", "campus", "anomalies", "term")
+APART = ("fleet", "fleet-state")
+"""Starts servers, and so runs only where it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,17 @@ def _parts(
         "campus": lambda: campus.measure(folder / "campus", events=scale.records // 4, asked=20),
         "anomalies": lambda: anomalies.measure(folder / "anomalies", days=scale.days),
         "term": lambda: term.measure(folder / "term", days=scale.days, logins=2 * scale.days),
+        "fleet": lambda: fleet.measure(folder / "fleet", records=scale.records, repeats=min(scale.repeats, 2)),
+        "fleet-state": lambda: fleet_state.measure(folder / "fleet-state", commits=scale.commits),
     }
     for name, run in runs.items():
-        if not only or name in only or (name == "absorption" and workloads):
+        if (not only and name not in APART) or name in only or (name == "absorption" and workloads):
             yield name, run
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [*PARTS, *(workload.name for workload in WORKLOADS)]
+    names = [*PARTS, *APART, *(workload.name for workload in WORKLOADS)]
     parser.add_argument("--quick", action="store_true", help="a tenth of everything: shows that it runs")
     parser.add_argument("--only", nargs="+", default=[], choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument(

@@ -18,7 +18,7 @@ from watersmeet.core.errors import ConflictError, RequestError, WatersmeetError
 from watersmeet.core.frontier import Frontier
 from watersmeet.core.record import Records
 
-from .implementations import ARCHIVES
+from .implementations import ARCHIVES, connect
 from .records import SCHEMA, Place, contents, in_order, logged, positions, sealed
 
 pytestmark = pytest.mark.integration
@@ -33,6 +33,7 @@ PLACES = [(0, 0), (0, 1), (1, 10), (1, 11), (1, 12), (0, 2), (0, 3), (0, 4), (1,
 @pytest.fixture(params=ARCHIVES)
 def open_archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens further handles on one archive."""
+    connect(request, request.param)
     with ExitStack() as stack:
         yield lambda: stack.enter_context(ARCHIVES[request.param](tmp_path))
 

@@ -9,13 +9,14 @@ import pytest
 
 from watersmeet.core.cache import Cache
 
-from .implementations import CACHES
+from .implementations import CACHES, connect
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(params=CACHES)
 def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
+    connect(request, request.param)
     with CACHES[request.param]() as found:
         yield found
 

@@ -22,7 +22,8 @@ from watersmeet.core.sink import Shape, Sink
 from watersmeet.core.table import Table
 from watersmeet.core.topic import Topic
 
-from .implementations import SINKS, Rows
+from .implementations import SERVERS, SINKS, connect, served
+from .readers import Rows
 
 pytestmark = pytest.mark.integration
 TOPIC = Topic("movie.ratings", {"movie_id": "integer not null"})
@@ -94,6 +95,7 @@ class Bench:
 
     def __init__(self, name: str, directory: Path, stack: ExitStack) -> None:
         self._destination, self._directory, self._stack = SINKS[name], directory, stack
+        self.place = served(SERVERS[name], directory).servers() if name in SERVERS else str(directory)
         self.sink = self.open()
 
     def open(self) -> Sink:
@@ -109,6 +111,7 @@ class Bench:
 
 @pytest.fixture(params=SINKS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    connect(request, request.param)
     with ExitStack() as stack:
         yield Bench(request.param, tmp_path, stack)
 
@@ -435,10 +438,10 @@ def test_writers_from_many_sides_lose_nothing(bench: Bench) -> None:
     assert bench.rows() == sorted(expected, key=lambda r: (str(r["hour"]), str(r["movie_id"])))
 
 
-def test_it_says_what_it_is(bench: Bench, tmp_path: Path) -> None:
+def test_it_says_what_it_is(bench: Bench) -> None:
     said = bench.sink.probe()
-    assert str(tmp_path) in said
-    assert any(character.isdigit() for character in said.replace(str(tmp_path), ""))
+    assert bench.place in said
+    assert any(character.isdigit() for character in said.replace(bench.place, ""))
     assert bench.rows() == []
 
 

@@ -29,7 +29,7 @@ from watersmeet.core.manifest import (
 from watersmeet.core.state import Blob, State, Value
 
 from .changes import TOPIC, absorb, begin, blobs, chunk, contents, listed, published, slice_
-from .implementations import STATES
+from .implementations import STATES, connect
 
 pytestmark = pytest.mark.integration
 Open = Callable[[], State]
@@ -43,6 +43,7 @@ def clock() -> ManualClock:
 @pytest.fixture(params=STATES)
 def open_state(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Open]:
     """Opens further handles on one store."""
+    connect(request, request.param)
     with ExitStack() as stack:
         yield lambda: stack.enter_context(STATES[request.param](tmp_path, clock))
 

@@ -41,7 +41,7 @@ from watersmeet.core.manifest import (
 from watersmeet.core.state import Blob, State
 
 from .changes import TOPIC, blobs, chunk, contents, listed, published, slice_
-from .implementations import STATES
+from .implementations import SERVERS, STATES, connect
 
 pytestmark = pytest.mark.integration
 FINGERPRINTS = st.frozensets(st.sampled_from("fgh"), min_size=1)
@@ -252,11 +252,12 @@ class Model(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_state_behaves_like_its_model(name: str) -> None:
+def test_a_state_behaves_like_its_model(request: pytest.FixtureRequest, name: str) -> None:
+    connect(request, name)
     run_state_machine_as_test(
         type("Model", (Model,), {"implementation": name}),
         settings=settings(
-            max_examples=60,
+            max_examples=10 if name in SERVERS else 60,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

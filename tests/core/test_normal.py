@@ -290,3 +290,22 @@ def test_a_row_function_and_a_window_function_share_their_names() -> None:
     topic = wm.Topic("t", schema={"x": "varchar"}, functions=[replace(scored(), name="minutes")])
     with pytest.raises(DeclarationError, match="one function of that name in an app"):
         normal.encode(collect([topic, *windowed().views.values()]))
+
+
+def test_the_format_of_a_topic_is_stored_and_that_of_json_is_not_written() -> None:
+    """What was stored before topics had a format stays equal, to the byte."""
+    avro = replace(CLICKS, format="avro")
+    for topic in (CLICKS, avro):
+        declarations = collect([topic, wm.View("pages", topic=topic, dimensions=["page"], measures={"n": wm.count()})])
+        data = normal.encode(declarations)
+        assert normal.decode(data, {}) == declarations
+        assert normal.decode(data, {}).topic("clicks").version == topic.version
+        assert json.loads(data)["topics"]["clicks"].get("format") == (None if topic is CLICKS else "avro")
+
+
+def test_declarations_in_json_are_the_same_but_for_the_format() -> None:
+    def declared(topic: wm.Topic) -> Declarations:
+        view = wm.View("pages", topic=topic, dimensions=["page"], measures={"n": wm.count()})
+        return collect([topic, view, wm.Example(of=view, given=[], expect=[])])
+
+    assert normal.in_json(declared(replace(CLICKS, format="avro"))) == declared(CLICKS)

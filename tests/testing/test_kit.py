@@ -82,3 +82,11 @@ def test_the_films_examples_hold() -> None:
     outcomes = check(loading.load("watersmeet.apps.movies").declarations, torture=2)
     assert len(outcomes) >= 4
     assert [o for o in outcomes if not o.passed] == []
+
+
+def test_examples_of_a_topic_in_avro_are_written_as_json() -> None:
+    topic = wm.Topic("taps", schema={"user": "varchar not null", "n": "integer"}, format="avro")
+    view = wm.View("taps_by_user", topic=topic, dimensions=["user"], measures={"n": wm.sum("n")})
+    example = wm.Example(of=view, given=[{"user": "a", "n": 1}, {"user": "a", "n": 2}], expect=[{"user": "a", "n": 3}])
+    [found] = check(collect([view, example]), torture=3)
+    assert found.complaints == ()

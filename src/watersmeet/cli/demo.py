@@ -33,6 +33,7 @@ def demo(
     duration: Annotated[str | None, Parameter(name="--for")] = None,
     json: bool = False,
     live_service: Annotated[bool, Parameter(name="--live", negative=())] = False,
+    profile: Literal["embedded", "cluster"] = "embedded",
     port: int = 0,
 ) -> int:
     """Watch films being counted: trending, sentiment, the ledger and the audit, on 17,472 real films; or a campus.
@@ -47,6 +48,8 @@ def demo(
         Print one JSON document with the outcome instead of the board.
     live_service:
         Poll TMDB itself; needs TMDB_API_KEY.
+    profile:
+        cluster: the film demo on Kafka, Spark, Cassandra, S3 and Redis, started here for it.
     port:
         Port of the API; 0 takes a free one.
     """
@@ -55,22 +58,29 @@ def demo(
         seconds = UNATTENDED_SECONDS
     if live_service and app != "movies":
         raise SettingsError("--live", expected="the app movies", got=app, remedy="leave out --live")
+    if profile == "cluster" and (app != "movies" or live_service):
+        expected, got = "the app movies on the sandbox", "--live" if live_service else app
+        raise SettingsError("--profile cluster", expected=expected, got=got, remedy="leave out the other option")
     say("starting …")
     logging.configure("error")
-    with _stage(app, live_service) as on, Served(on.node, port=port) as served:
+    with _stage(app, live_service, profile) as on, Served(on.node, port=port) as served:
         for line in on.simulated:
             say(f"  {line}", style="dim")
         return _show(on, served.url, seconds, json)
 
 
-def _stage(app: str, live_service: bool) -> AbstractContextManager[Stage]:
-    """An app's stage; what one app needs is not loaded for the other."""
+def _stage(app: str, live_service: bool, profile: str) -> AbstractContextManager[Stage]:
+    """An app's stage; what one app or profile needs is not loaded for the other."""
     if app == "learning":
         from .campus import playing
 
         return playing()
     from .films import live, sandboxed
 
+    if profile == "cluster":
+        from .cluster import running
+
+        return sandboxed(running)
     return live(Path(".watersmeet") / "demo-live") if live_service else sandboxed()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -48,19 +48,28 @@ def find_films() -> Path:
     return found
 
 
+def _embedded(folder: Path) -> AbstractContextManager[Mapping[str, str]]:
+    return nullcontext({})
+
+
 @contextmanager
-def sandboxed() -> Iterator[Stage]:
-    """A stage on the sandbox."""
+def sandboxed(stores: Callable[[Path], AbstractContextManager[Mapping[str, str]]] = _embedded) -> Iterator[Stage]:
+    """A stage on the sandbox.
+
+    Args:
+        stores: given a folder, what stands under ``stores`` in the settings while the stage is up.
+    """
     films = film_data.load_films(find_films())
-    clock = stage.scaled()
     with ExitStack() as stack:
         directory = stack.enter_context(stage.temporary())
+        named = stack.enter_context(stores(directory / "servers"))
+        clock = stage.scaled()
         server = stack.enter_context(Server(Sandbox(films, clock, seed=SEED).app))
         environ = {"TMDB_API_KEY": "sandbox", "TMDB_BASE_URL": server.url}
         inner = source.connect(clock, directory=directory, environ=environ)
         stack.callback(inner.close)
         noisy = noise.NoisySource(inner, SEED)
-        node = stage.node("movies", directory, clock, [noisy], factor=stage.FACTOR)
+        node = stage.node("movies", directory, clock, [noisy], factor=stage.FACTOR, stores=named)
         headline, facts = f"{len(films):,} films", {"films": len(films), "live": False}
         yield Stage(
             "movies",

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from watersmeet.core.errors import WatersmeetError
 from watersmeet.layers.status import findings
+from watersmeet.runtime import wiring
 from watersmeet.runtime.wiring import Parts
 
 from .context import DEFAULT, Common, load_settings, open_node
@@ -96,6 +97,9 @@ def doctor(*, common: Common = DEFAULT) -> int:
     probes = [Probe("python", sys.version_info >= (3, 11), sys.version.split()[0], "use Python 3.11 or newer")]
     probes += [_probe(name, partial(version, name)) for name in ("duckdb", "pyarrow", "sqlglot", "fastapi")]
     probes.append(_probe("settings", lambda: str(load_settings(common).root)))
+    if all(p.well for p in probes):
+        found = load_settings(common).settings
+        probes += [_probe(what, look) for what, look in wiring.probes(found, wiring.system_clock()).items()]
     if all(p.well for p in probes):
         probes += _project(common)
     if common.json:

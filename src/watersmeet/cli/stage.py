@@ -79,13 +79,21 @@ def temporary() -> Iterator[Path]:
 
 
 def node(
-    app: str, directory: Path, clock: Clock, sources: Sequence[Source], *, factor: float, tables: bool = True
+    app: str,
+    directory: Path,
+    clock: Clock,
+    sources: Sequence[Source],
+    *,
+    factor: float,
+    tables: bool = True,
+    stores: Mapping[str, str] | None = None,
 ) -> Node:
     """The app, applied. Without its tables if nobody would see them: on a fast clock they are due all the time."""
     settings = Settings.model_validate(
         {
             "app": f"watersmeet.apps.{app}",
             "directory": directory,
+            "stores": stores or {},
             "speed": {"epoch_seconds": 2.5 * factor},
             "batch": {"every_seconds": 0.5},
             "watch": {

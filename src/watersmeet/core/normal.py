@@ -116,6 +116,19 @@ def with_exclusions(declarations: Declarations, exclusions: Mapping[str, tuple[E
     return _Decoder(tree, functions(declarations), strict=True).declarations()
 
 
+def in_json(declarations: Declarations) -> Declarations:
+    """The same declarations with every topic in JSON: what an example is run on, since its records are given as JSON.
+
+    What the rows of a topic mean does not depend on its format.
+    """
+    tree = _tree(declarations)
+    topics = tree["topics"]
+    for topic in topics.values() if isinstance(topics, dict) else ():
+        if isinstance(topic, dict):
+            topic.pop("format", None)
+    return _Decoder(tree, functions(declarations), strict=True).declarations()
+
+
 def _tree(declarations: Declarations) -> dict[str, Plain]:
     sections = {section: getattr(declarations, section) for section in _SECTIONS}
 

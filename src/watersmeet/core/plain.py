@@ -23,6 +23,8 @@ from typing import TypeAlias
 
 from .errors import CorruptError, DeclarationError
 
+UNWRITTEN = {"unwritten": True}
+"""Metadata of a field that is left out while it has its default: what was written before it was there stays equal."""
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 Kinds = Mapping[str, type]
 _TEXTS: dict[str, Callable[[str], object]] = {
@@ -89,8 +91,9 @@ def write(value: object, refer: Callable[[object], Plain] = lambda _: None) -> P
 
 def written_out(value: object, refer: Callable[[object], Plain]) -> Plain:
     """The plain form of a data class itself, whatever ``refer`` says of it."""
-    names = [f.name for f in dataclasses.fields(value)]  # type: ignore[arg-type]  # asked by the caller
-    return {"$": type(value).__name__} | {name: write(getattr(value, name), refer) for name in names}
+    found = {f: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]  # asked by the caller
+    written = {f.name: item for f, item in found.items() if not ("unwritten" in f.metadata and item == f.default)}
+    return {"$": type(value).__name__} | {name: write(item, refer) for name, item in written.items()}
 
 
 def _tagged(kind: str, of: Plain) -> Plain:

@@ -1,7 +1,7 @@
 """Topics: what a record must be to be counted.
 
 The fate of a record is decided by its topic alone, in this order: **dead → duplicate → filtered → used**. Whatever
-decides it (schema, event time, id, horizon, skew, checks, row functions, exclusions) is the *topic version*.
+decides it (format, schema, event time, id, horizon, skew, checks, row functions, exclusions) is the *topic version*.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .duration import Duration, microseconds
 from .errors import DeclarationError
 from .fingerprint import digest
 from .function import RowFunction
+from .plain import UNWRITTEN
 from .schema import SqlType, parse_all
 from .site import caller, check_column, check_name, check_zone, suggest
 from .sql.expression import Scalar, scalar
@@ -67,6 +68,8 @@ class Topic:
         retention: how long the log keeps records that the archive holds already.
         extra: what an unknown field does: ``"ignore"`` (default) or ``"reject"`` (``unexpected_field``).
         exclusions: set by plan and apply, not by hand.
+        format: of the payloads: ``"json"`` (default), or ``"avro"``: framed, by the schema id of their writer; see
+            `watersmeet.core.avro`.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Topic:
     retention: Duration = "7d"
     extra: Literal["reject", "ignore"] = "ignore"
     exclusions: tuple[Exclusion, ...] = field(default=(), hash=False)
+    format: Literal["json", "avro"] = field(default="json", metadata=UNWRITTEN)
     where_declared: str = field(default_factory=caller, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +111,14 @@ class Topic:
                 expected="'reject' or 'ignore'",
                 got=repr(self.extra),
                 remedy="leave it out to ignore unknown fields",
+                where=where,
+            )
+        if self.format not in ("json", "avro"):
+            raise DeclarationError(
+                f"format of topic {self.name}",
+                expected="'json' or 'avro'",
+                got=repr(self.format),
+                remedy="leave it out for JSON",
                 where=where,
             )
         check_zone(f"zone of topic {self.name}", self.zone, where)
@@ -239,4 +251,5 @@ class Topic:
             self.skew_us,
             self.extra,
             tuple((x.reason, x.where, x.positions) for x in self.exclusions),
+            *(() if self.format == "json" else (self.format,)),
         )

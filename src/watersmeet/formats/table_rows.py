@@ -137,6 +137,14 @@ class TableRows:
             got = f"one of {strange['value'][0].as_py()}"[:_SAID]
             raise RequestError(f"rows of table {shape.name}", expected=f"rows of {shape.scope} = {scope}", got=got)
 
+    def within(self, shape: Shape, scope: str | None, rows: pa.Table) -> pa.Table:
+        """The rows of a scope, as `scope_text` spells it, among others."""
+        if shape.scope is None:
+            return rows
+        text = statement("cast({value} as varchar)", value=_piece(shape, statement("{name}", name=shape.scope)))
+        query = statement("select * from given where {text} is not distinct from $1", text=text)
+        return self.run(f"rows of table {shape.name}", query, [scope], given=rows)
+
 
 def _piece(shape: Shape, value: Sql) -> Sql:
     """SQL: the piece in which a value of the scope's column lies."""

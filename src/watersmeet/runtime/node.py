@@ -37,6 +37,7 @@ from watersmeet.layers.ingest import Backlog, Pull
 from watersmeet.layers.oracle import Oracle
 from watersmeet.layers.publish import Publisher
 from watersmeet.layers.repair import Repair
+from watersmeet.layers.schemas import propose, register
 from watersmeet.layers.serving import Serving
 from watersmeet.layers.speed import Roll, Speed
 from watersmeet.layers.status import Status, status
@@ -130,8 +131,10 @@ class Node:
         return planning.plan(self.app.declarations, parts.state, parts.log, parts.engine, parts.clock)
 
     def apply(self) -> planning.Applied:
-        """Apply the app's files."""
+        """Apply the app's files; schemas of topics in Avro are registered first."""
         parts = self.parts
+        topics = self.app.declarations.topics.values()
+        register(parts.schemas, [propose(parts.schemas, topic) for topic in topics if topic.format == "avro"])
         done = planning.apply(self.plan(), parts.state, parts.log, parts.clock)
         self._applied = (-1, None)
         return done

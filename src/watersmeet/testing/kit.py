@@ -26,7 +26,7 @@ from watersmeet.core.declarations import Declarations
 from watersmeet.core.engine import Engine
 from watersmeet.core.example import Example
 from watersmeet.core.manifest import roll
-from watersmeet.core.normal import functions
+from watersmeet.core.normal import functions, in_json
 from watersmeet.core.reader import Request
 from watersmeet.core.topic import Topic
 from watersmeet.core.view import View
@@ -60,6 +60,8 @@ class Outcome:
 
 def check(declarations: Declarations, *, torture: int = 20, seed: int = 1) -> list[Outcome]:
     """Run every example of ``declarations``, each with ``torture`` disturbed runs after the plain one."""
+    if any(topic.format != "json" for topic in declarations.topics.values()):
+        declarations = in_json(declarations)  # as examples are written
     return [_check_one(declarations, example, torture, seed) for example in declarations.examples]
 
 

@@ -1,8 +1,9 @@
 """Decode: LOGGED to DECODED and DEAD.
 
-Every record is in exactly one of the two, in the order in which it came; the counts are checked. A chunk goes through
-up to three readings (`echo`; `decode_json`, by tokens; `decode_record`, alone), each of which takes the rows that the
-one before it would not vouch for. What comes out is the same whichever reading a row took, so chunking changes nothing.
+Every record is in exactly one of the two, in the order in which it came; the counts are checked. A chunk of Avro is
+read by `decode_avro`. A chunk of JSON goes through up to three readings (`echo`; `decode_json`, by tokens;
+`decode_record`, alone), each of which takes the rows that the one before it would not vouch for. What comes out is the
+same whichever reading a row took, so chunking changes nothing.
 
 Then a row is judged: event time within arrival + skew (``invalid_timestamp``), the topic's checks in the order declared
 (false, null or failing: dead with that reason). Computed columns come last and never kill a record: an expression that
@@ -22,11 +23,13 @@ import pyarrow as pa
 from ...core.duration import text as duration
 from ...core.engine import Decoded
 from ...core.record import Records
+from ...core.schemas import Schemas
 from ...core.sql.expression import names
 from ...core.topic import Topic
 from . import decode_json, echo
 from .columns import Columns
 from .database import BATCH_ROWS, table
+from .decode_avro import AvroReader
 from .decode_record import Letter, read
 from .echo import Form
 from .functions import call_functions
@@ -62,8 +65,9 @@ class Decoder:
     It remembers how producers write (see `echo.Form`), which decides how long a chunk takes and nothing else.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, schemas: Schemas | None = None) -> None:
         self._columns = columns
+        self._avro = AvroReader(schemas)
         self._forms: dict[str, Form] = {}
         self._wary: set[str] = set()
         """Topics that have had something in braces that was not JSON."""
@@ -71,7 +75,7 @@ class Decoder:
         self._pool = ThreadPoolExecutor(columns.database.threads, thread_name_prefix="decode")
 
     def decode(self, topic: Topic, records: Records, reads: Collection[str] | None = None) -> Decoded:
-        """See `watersmeet.core.engine.Engine.decode`; payloads are JSON."""
+        """See `watersmeet.core.engine.Engine.decode`."""
         logged, wanted = table(records), _wanted(topic, reads)
         shares = min(self._columns.database.threads, logged.num_rows // LEAST_SHARE)
         if shares < 2:
@@ -87,8 +91,13 @@ class Decoder:
         schema = pa.schema([field for field in whole if field.name in wanted or field.name in _ALWAYS])
         if logged.num_rows == 0:
             return Decoded(schema.empty_table(), DEAD.empty_table())
-        source = _source(logged)
-        judged, letters = self._read(topic, wanted, source, logged.column("value"))
+        payloads = logged.column("value")
+        if topic.format == "avro":
+            source = _source(logged, payloads)
+            judged, letters = self._framed(topic, wanted, source, payloads)
+        else:
+            source = _source(logged, _texts(payloads))
+            judged, letters = self._read(topic, wanted, source, payloads)
         verdicts = judged.column("_verdict").to_numpy()
         letters.update(_letters(topic, judged, verdicts, source))
         if verdicts.any():
@@ -99,6 +108,14 @@ class Decoder:
             placed = placed.take(judged.column("_row"))
         rows = call_functions(self._columns, topic, _rows(topic, judged, placed), wanted)
         return Decoded(rows.select(schema.names).cast(schema), _dead(logged, letters))
+
+    def _framed(
+        self, topic: Topic, wanted: Wanted, source: pa.Table, payloads: pa.ChunkedArray
+    ) -> tuple[pa.Table, dict[int, Letter]]:
+        """As `_read`, of Avro."""
+        types = self._columns.schema({name: kind.sql for name, kind in topic.types})
+        typed, letters = self._avro.read(topic, source, payloads, types)
+        return self._judge(topic, wanted, "SELECT *, true AS _ok FROM source", typed), letters
 
     def _read(
         self, topic: Topic, wanted: Wanted, source: pa.Table, payloads: pa.ChunkedArray
@@ -117,8 +134,9 @@ class Decoder:
             parts.append(part)
         letters: dict[int, Letter] = {}
         if left.num_rows:
-            part, letters = self._alone(topic, wanted, left, payloads)
-            parts.append(part)
+            typed, letters = self._alone(topic, left, payloads)
+            if typed.num_rows or not parts:
+                parts.append(self._judge(topic, wanted, "SELECT *, true AS _ok FROM source", typed))
         kept = [part for part in parts if part.num_rows] or parts[:1]
         if len(kept) == 1:
             return kept[0], letters
@@ -141,9 +159,7 @@ class Decoder:
             return judged, source.slice(0, 0)
         return judged.filter(pa.array(~unread)), source.filter(pa.array(unread))
 
-    def _alone(
-        self, topic: Topic, wanted: Wanted, source: pa.Table, payloads: pa.ChunkedArray
-    ) -> tuple[pa.Table, dict[int, Letter]]:
+    def _alone(self, topic: Topic, source: pa.Table, payloads: pa.ChunkedArray) -> tuple[pa.Table, dict[int, Letter]]:
         letters: dict[int, Letter] = {}
         found: list[dict[str, object]] = []
         good = np.zeros(source.num_rows, dtype=bool)
@@ -159,7 +175,7 @@ class Decoder:
         typed = source.filter(pa.array(good))
         for field in self._columns.schema({name: kind.sql for name, kind in topic.types}):
             typed = typed.append_column(field, pa.array([row[field.name] for row in found], field.type))
-        return self._judge(topic, wanted, "SELECT *, true AS _ok FROM source", typed), letters
+        return typed, letters
 
     def _judge(self, topic: Topic, wanted: Wanted, reading: str, source: pa.Table) -> pa.Table:
         """The rows of the reading with their computed columns, digests and verdict, in the order of the source."""
@@ -175,13 +191,13 @@ def _sample(source: pa.Table) -> list[str | None]:
     return found
 
 
-def _source(logged: pa.Table) -> pa.Table:
-    """What the readings need, in batches that many threads can share."""
+def _source(logged: pa.Table, texts: pa.ChunkedArray) -> pa.Table:
+    """What the readings need, in batches that many threads can share; texts: the payloads, as their format has them."""
     arrival = logged.column("arrival")
     whole = pa.table(
         {
             "_row": pa.array(np.arange(logged.num_rows, dtype=np.int32)),
-            "_text": _texts(logged.column("value")),
+            "_text": texts,
             "arrived_at": arrival.cast(pa.timestamp("us")),
             "partition": logged.column("partition"),
             "offset": logged.column("offset"),

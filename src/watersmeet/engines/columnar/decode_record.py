@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
@@ -57,17 +57,17 @@ class Letter:
     detail: str
 
 
-class _Number(str):
+class Number(str):
     """The text of a JSON number."""
 
     __slots__ = ()
 
 
-class _InvalidError(ValueError):
+class InvalidError(ValueError):
     """A value that its column does not accept."""
 
 
-class _NoTimeError(_InvalidError):
+class NoTimeError(InvalidError):
     """A string that is not a time, or a time outside the years 1 to 9999."""
 
 
@@ -83,8 +83,8 @@ def read(topic: Topic, payload: bytes | None) -> dict[str, object] | Letter:
         known = {name for name, _ in topic.types}
         unexpected = [name for name in fields if name not in known]
         if unexpected:
-            return _letter("unexpected_field", ", ".join(unexpected))
-    return _values(topic, fields)
+            return letter("unexpected_field", ", ".join(unexpected))
+    return values(topic, fields)
 
 
 def parse(payload: bytes | None) -> Mapping[str, object] | Letter:
@@ -94,12 +94,12 @@ def parse(payload: bytes | None) -> Mapping[str, object] | Letter:
     try:
         text = payload.decode()
         found = json.loads(
-            text, parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_first_wins
+            text, parse_int=Number, parse_float=Number, parse_constant=_refuse_constant, object_pairs_hook=_first_wins
         )
         if _SURROGATE.search(text):
             json.dumps(found, ensure_ascii=False).encode()
     except (UnicodeError, ValueError) as error:
-        return _letter("malformed_json", str(error))
+        return letter("malformed_json", str(error))
     except RecursionError:
         return Letter("malformed_json", f"nested deeper than {MAX_DEPTH}")
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
@@ -129,57 +129,69 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _values(topic: Topic, fields: Mapping[str, object]) -> dict[str, object] | Letter:
+def values(
+    topic: Topic, fields: Mapping[str, object], scalar: Callable[[SqlType, object], object] | None = None
+) -> dict[str, object] | Letter:
+    """The columns' values of fields that are neither missing nor unexpected, or why not (5 or 6, but for the skew).
+
+    Args:
+        topic: whose columns.
+        fields: JSON values, numbers as `Number`.
+        scalar: reads one value that is no list; default `scalar_of`.
+    """
+    scalar = scalar or scalar_of
     out: dict[str, object] = {}
     late: Letter | None = None
     for name, kind in topic.types:
         value = fields.get(name)
         try:
-            out[name] = None if value is None else _list(kind, value) if kind.many else _scalar(kind, value)
-        except _NoTimeError as error:
+            out[name] = None if value is None else _list(kind, value, scalar) if kind.many else scalar(kind, value)
+        except NoTimeError as error:
             if name != topic.event_time:
                 return _invalid(name, kind, value, error)
-            late = _letter("invalid_timestamp", f"{name}: {error}")
-        except _InvalidError as error:
+            late = letter("invalid_timestamp", f"{name}: {error}")
+        except InvalidError as error:
             return _invalid(name, kind, value, error)
     return late or out
 
 
-def _invalid(name: str, kind: SqlType, value: object, error: _InvalidError) -> Letter:
+def _invalid(name: str, kind: SqlType, value: object, error: InvalidError) -> Letter:
     text = f"decimal({kind.precision},{kind.scale})" if kind.name == "decimal" else kind.name
-    shown = value if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
-    return _letter("invalid_value", f"{name}: expected {text}{'[]' * kind.many}, got {str(error) or shown}")
+    shown = value if isinstance(value, Number) else json.dumps(value, ensure_ascii=False, default=str)
+    return letter("invalid_value", f"{name}: expected {text}{'[]' * kind.many}, got {str(error) or shown}")
 
 
-def _letter(reason: str, detail: str) -> Letter:
+def letter(reason: str, detail: str) -> Letter:
+    """A letter whose detail is cut to a readable length."""
     return Letter(reason, detail if len(detail) <= _DETAIL else detail[: _DETAIL - 1] + "…")
 
 
 def _name(value: object) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    return "an array" if isinstance(value, list) else "a number" if isinstance(value, _Number) else "a string"
+    return "an array" if isinstance(value, list) else "a number" if isinstance(value, Number) else "a string"
 
 
-def _list(kind: SqlType, value: object) -> list[object]:
+def _list(kind: SqlType, value: object, scalar: Callable[[SqlType, object], object]) -> list[object]:
     if not isinstance(value, list):
-        raise _InvalidError
+        raise InvalidError
     if any(item is None for item in value):
-        raise _InvalidError("null in the array")
-    return [_scalar(kind, item) for item in value]
+        raise InvalidError("null in the array")
+    return [scalar(kind, item) for item in value]
 
 
-def _scalar(kind: SqlType, value: object) -> object:
+def scalar_of(kind: SqlType, value: object) -> object:
+    """A JSON value as its column holds it; `InvalidError` if the column does not accept it."""
     if kind.name == "boolean":
         if not isinstance(value, bool):
-            raise _InvalidError
+            raise InvalidError
         return value
     if kind.name in ("varchar", "date", "timestamp"):
-        if not isinstance(value, str) or isinstance(value, _Number):
-            raise _InvalidError
+        if not isinstance(value, str) or isinstance(value, Number):
+            raise InvalidError
         return _text(value) if kind.name == "varchar" else _day(value) if kind.name == "date" else _instant(value)
-    if not isinstance(value, _Number):
-        raise _InvalidError
+    if not isinstance(value, Number):
+        raise InvalidError
     if kind.name == "double":
         return _double(value)
     return _decimal(kind, value) if kind.name == "decimal" else _whole(kind, value)
@@ -187,30 +199,30 @@ def _scalar(kind: SqlType, value: object) -> object:
 
 def _text(value: str) -> str:
     if "\0" in value:
-        raise _InvalidError("a string with U+0000")
+        raise InvalidError("a string with U+0000")
     return value
 
 
 def _double(text: str) -> float:
     number = float(text)
     if not isfinite(number):
-        raise _InvalidError
+        raise InvalidError
     return number + 0.0
 
 
 def _whole(kind: SqlType, text: str) -> int:
     digits = text.removeprefix("-")
     if not digits.isdigit() or len(digits) > 20:
-        raise _InvalidError
+        raise InvalidError
     number = int(text)
     if kind.name in _UNITS_US:
         number *= _UNITS_US[kind.name]
         if not MIN_US <= number <= MAX_US:
-            raise _NoTimeError(f"{text} lies outside the years 1 to 9999")
+            raise NoTimeError(f"{text} lies outside the years 1 to 9999")
         return number
     limit = 1 << _INTEGERS[kind.name]
     if not -limit <= number < limit:
-        raise _InvalidError
+        raise InvalidError
     return number
 
 
@@ -218,12 +230,12 @@ def _decimal(kind: SqlType, text: str) -> Decimal:
     try:
         number = Decimal(text, _EXACT)
         if number and number.adjusted() >= kind.precision:
-            raise _InvalidError
+            raise InvalidError
         fitted = number.quantize(Decimal(1).scaleb(-kind.scale), rounding=ROUND_HALF_UP, context=_EXACT)
     except InvalidOperation:
-        raise _InvalidError from None
+        raise InvalidError from None
     if (fitted != number and not kind.rounded) or len(fitted.as_tuple().digits) > kind.precision:
-        raise _InvalidError
+        raise InvalidError
     return fitted if fitted else abs(fitted)
 
 
@@ -233,23 +245,23 @@ def _day(text: str) -> date:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise _InvalidError
+    raise InvalidError
 
 
 def _instant(text: str) -> int:
     """µs since 1970-01-01Z of an ISO 8601 time; without a zone it is UTC; digits beyond the microsecond are dropped."""
     match = _TIME.fullmatch(text)
     if match is None:
-        raise _NoTimeError(f"{text!r} is not a time")
+        raise NoTimeError(f"{text!r} is not a time")
     year, month, day, hour, minute = (int(match[i]) for i in range(1, 6))
     try:
         moment = datetime(year, month, day, hour, minute, int(match[6] or 0), tzinfo=UTC)
     except ValueError as error:
-        raise _NoTimeError(f"{text!r}: {error}") from None
+        raise NoTimeError(f"{text!r}: {error}") from None
     micros = int((match[7] or "").ljust(6, "0")[:6])
     number = (moment - _EPOCH) // timedelta(microseconds=1) + micros - _offset_us(match[8] or "Z")
     if not MIN_US <= number <= MAX_US:
-        raise _NoTimeError(f"{text!r} lies outside the years 1 to 9999")
+        raise NoTimeError(f"{text!r} lies outside the years 1 to 9999")
     return number
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from ...core.declarations import Declarations
 from ...core.engine import Decided, Decoded, Known, Lifted, Selection
 from ...core.record import Records
+from ...core.schemas import Schemas
 from ...core.topic import Topic
 from ...core.view import CellSpec
 from . import macros
@@ -30,14 +31,17 @@ class ColumnarEngine:
     Args:
         threads: how many DuckDB may use; None: one a core.
         memory: limit such as ``"2GB"``; None: DuckDB's default.
+        schemas: where the schemas of topics in Avro are; None: such topics cannot be decoded (`SettingsError`).
     """
 
-    def __init__(self, *, threads: int | None = None, memory: str | None = None) -> None:
+    def __init__(
+        self, *, threads: int | None = None, memory: str | None = None, schemas: Schemas | None = None
+    ) -> None:
         self._database = Database(threads, memory)
         with self._database.cursor() as cursor:
             macros.install(cursor)
         self._columns = Columns(self._database)
-        self._decoder = Decoder(self._columns)
+        self._decoder = Decoder(self._columns, schemas)
         self._queries = Queries()
 
     def bind(self, declarations: Declarations) -> Mapping[str, Mapping[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 from ...core.engine import Filter, Order, Selection
 from ...core.errors import RequestError
 from ...core.frontier import Frontier
+from ...core.schemas import Schemas
 from ...core.view import CellSpec, View
 from .decoding import outcomes
 from .partial import Cells, Partial, added, cells, present, shown_type, types
@@ -28,6 +29,7 @@ def answer(
     slices: Sequence[Frontier] | None = None,
     selection: Selection | None = None,
     through: Sequence[Row] = (),
+    schemas: Schemas | None = None,
 ) -> list[Row]:
     """The rows of a view over LOGGED records, from scratch.
 
@@ -37,8 +39,9 @@ def answer(
         slices: frontiers at which the slices end, which fix the order of outcomes; None: one slice of everything.
         selection: which rows; without ``upto_us`` the greatest accepted event time of the records is taken.
         through: all rows of ``view.through``.
+        schemas: of a topic in Avro.
     """
-    fates, chosen = outcomes(view.topic, records, slices), selection or Selection()
+    fates, chosen = outcomes(view.topic, records, slices, schemas), selection or Selection()
     newest = max((fate.decoded.row["event_time"] for fate in fates if fate.outcome != "dead"), default=None)
     upto = newest if chosen.upto_us is None else chosen.upto_us
     return rows(view, cells(view.specs, fates), replace(chosen, upto_us=upto), through=through)

@@ -3,7 +3,8 @@
 A payload is decoded strictly by the topic's schema. One reason a dead letter; of several that apply, the first of:
 ``malformed_json`` (nested deeper than 100 too), ``not_an_object``, ``missing_field``, ``unexpected_field``,
 ``invalid_value``, ``invalid_timestamp`` (an event time that is no time of the years 1 to 9999, or later than arrival +
-skew), then the topic's own checks as declared.
+skew), then the topic's own checks as declared. In place of the first two, a topic in Avro has ``bad_magic``,
+``truncated_bytes``, ``unknown_schema``, ``incompatible_schema``, ``malformed_avro`` and ``trailing_bytes``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Literal
 
+from ...core.errors import SettingsError
 from ...core.frontier import Frontier
 from ...core.ledger import Entry
 from ...core.schema import SqlType
+from ...core.schemas import Schemas
 from ...core.topic import PSEUDO, Topic
+from . import avro
 from .scalar import Row, evaluate, types_of
 
 Outcome = Literal["dead", "duplicate", "filtered", "used"]
@@ -70,12 +74,11 @@ class _Number(str):
     __slots__ = ()
 
 
-class _NotATimeError(ValueError):
-    """A string that is no time, or a time outside the years 1 to 9999."""
-
-
 def outcomes(
-    topic: Topic, records: Iterable[Mapping[str, Any]], slices: Sequence[Frontier] | None = None
+    topic: Topic,
+    records: Iterable[Mapping[str, Any]],
+    slices: Sequence[Frontier] | None = None,
+    schemas: Schemas | None = None,
 ) -> list[Fate]:
     """What becomes of LOGGED records, in the order (slice, partition, offset), with nothing remembered from before.
 
@@ -83,14 +86,15 @@ def outcomes(
         topic: decides.
         records: mappings with partition, offset, arrival (µs) and value; whatever else they have is kept.
         slices: frontiers at which the slices end; records beyond the last are left out. None: one slice of everything.
+        schemas: of a topic in Avro.
     """
     uppers = [tuple(1 << 63 for _ in range(topic.partitions))] if slices is None else slices
-    return decide(topic, [d for part in cut(decode(topic, records), uppers) for d in part], {})
+    return decide(topic, [d for part in cut(decode(topic, records, schemas), uppers) for d in part], {})
 
 
-def decode(topic: Topic, records: Iterable[Mapping[str, Any]]) -> list[Decoded]:
-    """Decode LOGGED records, each a mapping; in their order."""
-    decoded = [_parse(topic, record) for record in records]
+def decode(topic: Topic, records: Iterable[Mapping[str, Any]], schemas: Schemas | None = None) -> list[Decoded]:
+    """Decode LOGGED records, each a mapping; in their order. A topic in Avro needs the schemas of its writers."""
+    decoded = [_parse(topic, record, schemas) for record in records]
     types = column_types(topic, computed=False)
     alive = [d for d in decoded if not d.reason]
     verdicts = evaluate(types, [d.row for d in alive], [check.body for _, check in topic.checks])
@@ -150,25 +154,19 @@ def column_types(topic: Topic, *, computed: bool = True) -> dict[str, str]:
     return types | dict(_computed_types(topic, types)) if computed else types
 
 
-def _parse(topic: Topic, record: Mapping[str, Any]) -> Decoded:
-    try:
-        body = json.loads(
-            bytes(record["value"] or b"").decode(),
-            object_pairs_hook=lambda pairs: dict(reversed(pairs)),  # of equal fields the first wins
-            parse_int=_Number,
-            parse_float=_Number,
-            parse_constant=_refuse,
-        )
-        json.dumps(body, ensure_ascii=False).encode()  # a half of a surrogate pair is no text
-    except (ValueError, RecursionError):
-        return Decoded(record, reason="malformed_json")
-    if _depth(body) > MAX_DEPTH:
-        return Decoded(record, reason="malformed_json")
-    if not isinstance(body, dict):
-        return Decoded(record, reason="not_an_object")
+def _parse(topic: Topic, record: Mapping[str, Any], schemas: Schemas | None) -> Decoded:
+    if topic.format == "avro":
+        if schemas is None:
+            raise SettingsError(f"topic {topic.name}", expected="a schema registry", got="none")
+        found = avro.body(topic, bytes(record["value"] or b""), schemas)
+    else:
+        found = _json(topic, bytes(record["value"] or b""))
+    if isinstance(found, str):
+        return Decoded(record, reason=found)
+    body, unexpected = found
     if any(kind.required and body.get(name) is None for name, kind in topic.types):
         return Decoded(record, reason="missing_field")
-    if topic.extra == "reject" and not body.keys() <= {name for name, _ in topic.types}:
+    if topic.extra == "reject" and unexpected:
         return Decoded(record, reason="unexpected_field")
     row: Row = {}
     wrong: list[str] = []
@@ -176,7 +174,7 @@ def _parse(topic: Topic, record: Mapping[str, Any]) -> Decoded:
         try:
             row[name] = None if body.get(name) is None else _value(kind, body[name])
         except (ValueError, InvalidOperation) as error:
-            is_time = name == topic.event_time and isinstance(error, _NotATimeError)
+            is_time = name == topic.event_time and isinstance(error, avro.NotATimeError)
             wrong.append("invalid_timestamp" if is_time else "invalid_value")
     if wrong:
         return Decoded(record, reason="invalid_value" if "invalid_value" in wrong else "invalid_timestamp")
@@ -186,6 +184,26 @@ def _parse(topic: Topic, record: Mapping[str, Any]) -> Decoded:
         return Decoded(record, reason="invalid_timestamp")
     row |= {"event_time": event_time, "arrived_at": arrival}
     return Decoded(record, row | {name: record[name] for name in ("partition", "offset")})
+
+
+def _json(topic: Topic, payload: bytes) -> tuple[dict[str, Any], tuple[str, ...]] | str:
+    """The fields of an object, and those that the topic does not have; or why there are none."""
+    try:
+        body = json.loads(
+            payload.decode(),
+            object_pairs_hook=lambda pairs: dict(reversed(pairs)),  # of equal fields the first wins
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_refuse,
+        )
+        json.dumps(body, ensure_ascii=False).encode()  # a half of a surrogate pair is no text
+    except (ValueError, RecursionError):
+        return "malformed_json"
+    if _depth(body) > MAX_DEPTH:
+        return "malformed_json"
+    if not isinstance(body, dict):
+        return "not_an_object"
+    return body, tuple(body.keys() - {name for name, _ in topic.types})
 
 
 def _refuse(constant: str) -> None:
@@ -206,6 +224,8 @@ def _value(kind: SqlType, token: Any) -> Any:
 
 
 def _scalar(kind: SqlType, token: Any) -> Any:
+    if isinstance(token, avro.Written):
+        return avro.value(kind, token, _scalar)
     came = "boolean" if isinstance(token, bool) else "number" if isinstance(token, _Number) else type(token).__name__
     if came != {"boolean": "boolean", "varchar": "str", "date": "str", "timestamp": "str"}.get(kind.name, "number"):
         raise ValueError(token)
@@ -243,34 +263,34 @@ def _whole(token: str) -> int:
 
 def _in_range(us: int) -> int:
     if not MIN_US <= us <= MAX_US:
-        raise _NotATimeError(us)
+        raise avro.NotATimeError(us)
     return us
 
 
 def _decimal(kind: SqlType, token: str) -> Decimal:
     number, limit = Decimal(token), 10 ** (kind.precision - kind.scale)
-    if abs(number) >= limit:
+    if number.copy_abs() >= limit:  # `abs` would round to the context's digits
         raise ValueError(token)
     fitted = number.quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, Context(prec=80))
-    if abs(fitted) >= limit or (fitted != number and not kind.rounded):
+    if fitted.copy_abs() >= limit or (fitted != number and not kind.rounded):
         raise ValueError(token)
-    return fitted or abs(fitted)
+    return fitted or fitted.copy_abs()
 
 
 def _instant(token: str) -> int:
     """A time without a zone is UTC's; digits beyond the microsecond are dropped."""
     found = _TIMESTAMP.fullmatch(token)
     if found is None:
-        raise _NotATimeError(token)
+        raise avro.NotATimeError(token)
     *fields, fraction, zone = found.groups(default="")
     year, month, day, hour, minute, second = (int(part or 0) for part in fields)
     hours, minutes = int(zone[1:3] or 0), int(zone[3:].lstrip(":") or 0)
     if hours > 23 or minutes > 59:
-        raise _NotATimeError(token)
+        raise avro.NotATimeError(token)
     try:
         local = datetime(year, month, day, hour, minute, second, tzinfo=UTC) - EPOCH
     except ValueError:
-        raise _NotATimeError(token) from None
+        raise avro.NotATimeError(token) from None
     east = timedelta(hours=hours, minutes=minutes) * (-1 if zone.startswith("-") else 1)
     return _in_range((local - east) // timedelta(microseconds=1) + int(fraction.ljust(6, "0")[:6]))
 

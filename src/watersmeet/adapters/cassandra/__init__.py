@@ -1,0 +1,1 @@
+"""Cassandra: state, and tables as a sink."""

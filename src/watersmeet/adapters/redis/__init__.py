@@ -1,0 +1,1 @@
+"""Redis: finished answers, shared by all serving processes."""
