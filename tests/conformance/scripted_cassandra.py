@@ -40,8 +40,8 @@ class Scripted:
         self._held: list[tuple[int, Any, dict[str, Any]]] = []
         self._turn = threading.Lock()
 
-    def prepare(self, cql: str, **where: Any) -> Any:
-        return self._driver.prepare(cql, **where)
+    def prepare(self, cql: str) -> Any:
+        return self._driver.prepare(cql)
 
     def execute_async(self, statement: Any, **how: Any) -> Any:
         self._let_go()
@@ -77,7 +77,7 @@ class Scripted:
 
 def scripted(session: Session, script: Script) -> Session:
     """The same connection, with a script in between."""
-    return Session(Scripted(session.driver, script), session.address, session.options, keyspace=session.keyspace)
+    return Session(Scripted(session.driver, script), session.address, session.options)
 
 
 def now_and_then(every: int) -> Script:

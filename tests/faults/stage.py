@@ -25,7 +25,6 @@ from watersmeet.core.declarations import collect
 from watersmeet.core.manifest import roll
 from watersmeet.core.record import Record
 from watersmeet.core.schemas import framed, subject_of
-from watersmeet.engines.columnar.engine import ColumnarEngine
 from watersmeet.runtime.loading import App
 from watersmeet.runtime.node import Node
 from watersmeet.runtime.settings import Settings
@@ -90,33 +89,34 @@ class Stage:
         self._urls["Cassandra"] += f"&app=deg_{mark}"
         self._urls["Redis"] += f"&prefix=deg-{mark}"
         self._urls["MongoDB"] = self._urls["MongoDB"].replace("?", f"/deg_{mark}?", 1)
-        self._mongo = f"{urls['MongoDB']}/deg_{mark}/{'by_minute'}"
+        self._table = f"{urls['MongoDB']}/deg_{mark}/by_minute"
         self.orders, self.visits, self._declared = _declarations(mark)
         self._registry = RegistrySchemas(parse_address(urls["registry"]))
         self._sent, self._schemas = 0, 0
         self._owed: list[dict[str, object]] = []
-        engine = ColumnarEngine(threads=1, schemas=self._registry)
-        settings = Settings.model_validate({"directory": folder / "oracle"})
-        self._oracle = self._node(settings, _CLOCK, engine)
+        alone = {"directory": folder / "oracle", "stores": {"schemas": urls["registry"]}}
+        self._oracle = self._node(alone, _CLOCK)
         self._oracle.apply()
         self.node: Node
         self.client: TestClient
 
-    def open(self) -> None:
-        """Open the node anew, with nothing but its address in common with the one before."""
-        engine = ColumnarEngine(threads=1, schemas=RegistrySchemas(parse_address(self._urls["registry"])))
-        stores = {"log": "Kafka", "state": "Cassandra", "archive": "S3", "cache": "Redis"}
-        settings = Settings.model_validate(
-            {
-                "directory": self.folder / "node",
-                "stores": {name: self._urls[of] for name, of in stores.items()},
-                "sinks": {"reports": self._urls["MongoDB"]},
-                "batch": {"every_seconds": 0.2},
-                "serve": {"requests_per_minute": 1_000_000},
-            }
-        )
-        self.node = self._node(settings, self.clock, engine)
-        api = create_api(self.node)
+    def open(self, user: str = "") -> None:
+        """Open the node anew; all it has in common with the one before are its stores.
+
+        Args:
+            user: whom the log is to take it for.
+        """
+        urls = {**self._urls, "Kafka": self._urls["Kafka"].replace("://", f"://{user}", 1)}
+        stores = {"log": "Kafka", "state": "Cassandra", "archive": "S3", "cache": "Redis", "schemas": "registry"}
+        settings = {
+            "directory": self.folder / "node",
+            "stores": {name: urls[of] for name, of in stores.items()},
+            "sinks": {"reports": urls["MongoDB"]},
+            "batch": {"every_seconds": 0.2},
+            "watch": {"failure_seconds": 3_600.0},
+        }
+        self.node = self._node(settings, self.clock)
+        api = create(self.node)
         self.client = TestClient(api, client=("127.0.0.1", 50_000), raise_server_exceptions=False)
 
     def start(self) -> None:
@@ -124,11 +124,17 @@ class Stage:
         self.node.start(("speed", "batch", "serve"))
 
     def close(self) -> None:
-        """End its threads."""
+        """End its threads, and let go of its stores."""
         self.node.stop(drain_seconds=0)
-        for thread in self.node._threads:
-            thread.join(PATIENCE_SECONDS)
-            assert not thread.is_alive(), thread.name
+        wait_until(lambda: not any(self.node.alive().values()), "every thread ends")
+        for port in (self.node.parts.log, self.node.parts.state, self.node.parts.cache):
+            port.close()  # type: ignore[attr-defined]  # those of remote stores can be closed
+
+    def heal(self) -> None:
+        """Break nothing any more."""
+        for proxy in self.proxies.values():
+            proxy.set(Fault())
+        self.clock.wrong = int
 
     def make_records(self) -> list[dict[str, object]]:
         """Orders that nobody has sent yet."""
@@ -193,19 +199,17 @@ class Stage:
             if any(t.unread != 0 or not t.epochs == t.archived == t.published for t in topics):
                 return False
             wanted = pa.table(self.node.reader.read(wm.Request("sales")).rows)
-            found = pa.table(read_table(self._mongo))
+            found = pa.table(read_table(self._table))
         except (wm.UnavailableError, wm.RequestError):  # nobody has written to the table yet
             return False
         return sorted(zip(wanted["product"].to_pylist(), wanted["orders"].to_pylist(), strict=True)) == sorted(
             zip(found["product"].to_pylist(), found["orders"].to_pylist(), strict=True)
         )
 
-    def _node(self, settings: Settings, clock: Clock, engine: ColumnarEngine) -> Node:
+    def _node(self, settings: Mapping[str, object], clock: Clock) -> Node:
         app = App("degraded", self._declared, {}, ModuleType("degraded"))
-        return Node(wire(settings, clock=clock, engine=engine), app, sources=[])
-
-
-create_api = create
+        found = Settings.model_validate({**settings, "compute": {"threads": 1}})
+        return Node(wire(found, clock=clock), app, sources=[])
 
 
 @contextmanager
@@ -219,8 +223,7 @@ def stage(folder: Path, urls: Mapping[str, str]) -> Iterator[Stage]:
         try:
             yield made
         finally:
-            for proxy in made.proxies.values():
-                proxy.set(Fault())
+            made.heal()
             made.close()
 
 

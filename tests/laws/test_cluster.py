@@ -23,6 +23,7 @@ from watersmeet.runtime.loading import App, load
 from watersmeet.runtime.node import Node
 from watersmeet.runtime.settings import Settings
 from watersmeet.runtime.wiring import system_clock, wire
+from watersmeet.testing.services.spark import spark
 
 from . import test_learning as campus
 
@@ -34,7 +35,9 @@ FILMS = 400
 
 
 @pytest.fixture(scope="module")
-def stores(kafka: str, cassandra: str, s3: str, redis: str) -> Mapping[str, str]:
+def stores(
+    kafka: str, cassandra: str, s3: str, redis: str, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, str]:
     """All real servers, and the fleet."""
     mark = uuid.uuid4().hex[:8]
     return {
@@ -42,7 +45,7 @@ def stores(kafka: str, cassandra: str, s3: str, redis: str) -> Mapping[str, str]
         "state": f"{cassandra}?app=law_{mark}",
         "archive": f"{s3}/law-{mark}",
         "cache": redis,
-        "runner": "spark:///?master=local[2]",
+        "runner": spark(tmp_path_factory.mktemp("spark")),
     }
 
 

@@ -180,6 +180,7 @@ def _append(node: Node, name: str, body: bytes, media: str, idempotency_key: str
         headers = {"Retry-After": str(math.ceil(wait))}
         raise ProblemError(429, f"topic {name} has more unread records than it may; send again later", headers=headers)
     positions = ingest.append(node.parts.log, topic, values)
+    node.backlog.add(name, len(positions))
     answer: dict[str, object] = {
         "accepted": len(positions),
         "records": [{"partition": at.partition, "offset": at.offset} for at in positions],

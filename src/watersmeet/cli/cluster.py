@@ -13,6 +13,7 @@ from watersmeet.testing.services.kafka import kafka
 from watersmeet.testing.services.redis import redis
 from watersmeet.testing.services.s3 import s3
 from watersmeet.testing.services.server import Server
+from watersmeet.testing.services.spark import spark
 
 from .output import say
 
@@ -49,7 +50,7 @@ def running(folder: Path) -> Iterator[Mapping[str, str]]:
             "state": f"{found['cassandra']}",
             "archive": found["s3"],
             "cache": found["redis"],
-            "runner": "spark:///?master=local[2]",
+            "runner": spark(folder / "spark"),
         }
 
 

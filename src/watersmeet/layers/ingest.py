@@ -53,27 +53,39 @@ class Backlog:
     A log takes records faster than they can be counted. Without a bound the backlog of a burst grows until a log on a
     small disk is full, and a source that can wait would never learn that it should.
 
+    A topic is looked at once a second, and again whenever this process has added as much as there was room for: its
+    backlog exceeds the bound by one batch of each producer, and by what other processes add within a second.
+
     Args:
-        source, state, clock: the ports; each topic is looked at once a second at most.
+        source, state, clock: the ports.
         most_records: unread records of a topic from which on producers wait.
     """
 
     def __init__(self, source: Log, state: State, clock: Clock, most_records: int) -> None:
         self._log, self._state, self._clock, self._most = source, state, clock, most_records
         self._looks: dict[str, _Look] = {}
+        self._lock, self._added = threading.Lock(), dict[str, int]()
+
+    def add(self, topic: str, count: int) -> None:
+        """Tell that so many records have been appended."""
+        with self._lock:
+            self._added[topic] = self._added.get(topic, 0) + count
 
     def wait_seconds(self, topic: str) -> float:
         """0, or how long it will take to come below the bound at the rate of the last look, from 1 s to a minute."""
         before, now = self._looks.get(topic), self._clock.monotonic()
         if before is not None and now - before.at < LOOK_SECONDS:
-            return before.wait
+            if before.wait or self._added.get(topic, 0) <= before.room:
+                return before.wait
+        with self._lock:
+            self._added[topic] = 0  # before looking: what is appended meanwhile may count twice, never not at all
         m = self._state.manifest(topic)
         unread = size(m.frontier, self._log.end(topic)) if m.version else 0
         wait, read = 0.0, sum(m.frontier)
         if unread > self._most:
-            rate = (read - before.read) / (now - before.at) if before is not None else 0.0
+            rate = (read - before.read) / (now - before.at) if before is not None and now > before.at else 0.0
             wait = min(max((unread - self._most) / rate, LOOK_SECONDS), LONGEST_WAIT_SECONDS) if rate > 0 else 5.0
-        self._looks[topic] = _Look(now, read, wait)
+        self._looks[topic] = _Look(now, read, wait, self._most - unread)
         return wait
 
 
@@ -82,6 +94,7 @@ class _Look:
     at: float
     read: int
     wait: float
+    room: int
 
 
 class Pull:
@@ -139,6 +152,8 @@ class Pull:
         failpoint.hit("ingest.append.before")
         for topic, records in by_topic.items():
             self._log.append(topic, records)
+            if self._backlog:
+                self._backlog.add(topic, len(records))
         failpoint.hit("ingest.append.after")
         try:
             self._state.put("positions", self._source.name, pulled.position, stored.version if stored else 0)

@@ -149,10 +149,12 @@ def _runner(settings: Settings, clock: Clock, log: Log, archive: Archive, engine
         return LocalRunner(log, archive, engine, clock, slice_records=settings.speed.slice_records)
     with _driver(address, "spark"):
         from watersmeet.adapters.spark.runner import SparkRunner
+        from watersmeet.adapters.spark.source import EpochFolder
 
-        return SparkRunner(
-            address, log, archive, engine, partial(_executor_engine, settings), clock, settings.speed.slice_records
-        )
+        stores, factory = settings.stores, partial(_executor_engine, settings)
+        epochs = EpochFolder(settings.directory / "archive") if stores.archive is None else None
+        most = settings.speed.slice_records
+        return SparkRunner(address, log, archive, engine, factory, clock, most, records=stores.log, epochs=epochs)
 
 
 def _cache(settings: Settings, clock: Clock) -> Cache:

@@ -65,7 +65,6 @@ class Session:
         address: for messages.
         wanted: the options.
         close: ends the connection.
-        keyspace: where tables are unless a statement names another; empty: every statement names it.
     """
 
     def __init__(
@@ -74,12 +73,8 @@ class Session:
         address: Address,
         wanted: Options,
         close: Callable[[], None] = lambda: None,
-        keyspace: str = "",
     ) -> None:
         self.driver, self.address, self.options, self.close = driver, address, wanted, close
-        self.keyspace = keyspace
-        # From version 5 on a statement says its keyspace itself, and the server warns of connections that do.
-        self._where = {"keyspace": keyspace} if keyspace and wanted.protocol > 4 else {}
         self._prepared: dict[str, Any] = {}
         self._made: set[str] = set()
         self._turn = threading.Lock()
@@ -151,7 +146,7 @@ class Session:
         """Change the schema, and wait until all nodes agree on it. Says ``if not exists``, since it may be repeated."""
 
         def send() -> object:
-            future = self._send("write", SimpleStatement(cql, **self._where), seconds=_AGREE_SECONDS)
+            future = self._send("write", SimpleStatement(cql), seconds=_AGREE_SECONDS)
             future.result()
             if not future.is_schema_agreed:
                 raise UnavailableError(f"schema of {self.address}", expected="nodes that agree", got="several versions")
@@ -186,7 +181,7 @@ class Session:
 
     def _prepare(self, cql: str) -> Any:
         if cql not in self._prepared:
-            self._prepared[cql] = self.driver.prepare(cql, **self._where)
+            self._prepared[cql] = self.driver.prepare(cql)
         return self._prepared[cql]
 
     def _send(self, kind: str, statement: Any, seconds: float = 0.0) -> Any:
@@ -226,8 +221,7 @@ def open_session(address: Address) -> Session:
     try:
         connected = cluster.connect()
         check_levels(wanted, _copies(Session(connected, address, wanted), keyspace, made), address)
-        if wanted.protocol < 5:
-            connected.set_keyspace(keyspace)
+        connected.set_keyspace(keyspace)
     except _FAILURES as error:
         centres = {host.datacenter for host in cluster.metadata.all_hosts() if host.datacenter}
         cluster.shutdown()
@@ -238,7 +232,7 @@ def open_session(address: Address) -> Session:
     except WatersmeetError:
         cluster.shutdown()
         raise
-    return Session(connected, address, wanted, cluster.shutdown, keyspace)
+    return Session(connected, address, wanted, cluster.shutdown)
 
 
 def open_reading(address: Address) -> Session:

@@ -40,7 +40,8 @@ def islands(source: str, dimensions: Sequence[str], aggregates: Sequence[str], g
     is_new = f"coalesce(pane >= _before + to_microseconds({gap_us}), true)"
     numbered = (
         f"SELECT *, sum({is_new}::INTEGER) OVER ({key}ORDER BY pane, pane_end "
-        f"ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS _island FROM ({begins})"
+        # RANGE, not ROWS: of fragments that are equal, either may have been the first above.
+        f"RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS _island FROM ({begins})"
     )
     columns = ["min(pane) AS pane", "max(pane_end) AS pane_end", *dimensions, *aggregates]
     return f"SELECT {', '.join(columns)} FROM ({numbered}) GROUP BY {', '.join(['_island', *dimensions])}"

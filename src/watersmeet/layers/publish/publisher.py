@@ -91,9 +91,9 @@ class Publisher:
         self._prepared: set[str] = set()
 
     def due(self, table: Table) -> bool:
-        """True if ``every`` has passed since the last look."""
+        """True if ``every`` has passed since the last look, or the clock has gone back behind it."""
         last = self._looks.get(table.name)
-        return last is None or self._clock.now_us() - last.at_us >= table.every_us
+        return last is None or not 0 <= self._clock.now_us() - last.at_us < table.every_us
 
     def publish(self, table: Table, stop: threading.Event | None = None) -> Round:
         """Look at a table once and write what differs; when ``stop`` is set, the rest is left for another look."""

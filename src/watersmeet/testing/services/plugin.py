@@ -12,7 +12,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -64,15 +64,11 @@ class _Running:
     users: int = 0
 
 
-_started: list[Server] = []  # kept: a process may outlive the worker that started it, not its handle
-
-
 def _end(running: _Running) -> None:
     for pid in reversed(running.pids):
         os.kill(pid, signal.SIGKILL)
-    for server in _started:
-        if not set(server.pids) - set(running.pids):
-            server.kill()  # only waits: what is over is not left as a zombie
+        with suppress(ChildProcessError):  # another worker's child
+            os.waitpid(pid, 0)
 
 
 def _read(note: Path) -> _Running:
@@ -82,8 +78,7 @@ def _read(note: Path) -> _Running:
 def _start(name: str, folder: Path) -> _Running:
     make: Callable[[Path], Server] = getattr(import_module(f"watersmeet.testing.services.{name}"), name)
     server = make(folder).start()
-    _started.append(server)
-    return _Running(server.url, server.pids)
+    return _Running(server.url, server.release())
 
 
 @contextmanager

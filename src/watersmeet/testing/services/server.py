@@ -97,6 +97,14 @@ class Server:
         """SIGTERM; SIGKILL if that does not end it."""
         self._signal(signal.SIGTERM)
 
+    def release(self) -> list[int]:
+        """Let its processes outlive this one; returns their ids, for whoever ends them."""
+        pids = self.pids
+        for process in self._processes:
+            process.returncode = 0  # else its handle complains when it goes
+        self._processes = []
+        return pids
+
     def pause(self) -> None:
         """SIGSTOP: it holds its connections and answers nothing."""
         for pid in self.pids:
