@@ -35,7 +35,7 @@ def batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 def test_columns_and_types_are_those_of_the_log() -> None:
     twice = [{"key": "origin", "value": b"1"}, {"key": "origin", "value": b"2"}, {"key": "none", "value": None}]
-    [found] = _consumed([batch([{"headers": twice}, {"key": b"k", "value": None}]), batch([{"headers": []}])])
+    [found] = _consumed(True, [batch([{"headers": twice}, {"key": b"k", "value": None}]), batch([{"headers": []}])])
     assert found.schema.equals(LOGGED)
     rows = found.to_pylist()
     assert [row["arrival"] for row in rows] == [1_767_225_600_001_000] * 3
@@ -45,10 +45,15 @@ def test_columns_and_types_are_those_of_the_log() -> None:
 
 def test_a_producers_time_is_refused() -> None:
     with pytest.raises(ConflictError, match="LogAppendTime"):
-        list(_consumed([batch([{}, {"timestampType": 0}])]))
+        list(_consumed(True, [batch([{}, {"timestampType": 0}])]))
 
 
 def test_a_task_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("watersmeet.adapters.spark.source.CHUNK_RECORDS", 3)
-    found = list(_consumed([batch([{}, {}]) for _ in range(5)]))
+    found = list(_consumed(True, [batch([{}, {}]) for _ in range(5)]))
     assert [chunk.num_rows for chunk in found] == [4, 4, 2]
+
+
+def test_a_simulations_own_times_are_taken_where_the_log_says_so() -> None:
+    [found] = _consumed(False, [batch([{}, {"timestampType": 0}])])
+    assert found.num_rows == 2

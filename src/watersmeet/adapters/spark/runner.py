@@ -168,7 +168,8 @@ class SparkRunner:
     def _unread(self, session: Any, topic: str, lower: Frontier, upper: Frontier, tasks: int) -> Source:
         if self._records is not None:
             settings = {**connector_settings(self._records, topic), "minPartitions": str(max(1, tasks))}
-            return kafka_source(session, settings, topic, lower, upper)
+            arrival = self._records.options.get("arrival", "broker")
+            return kafka_source(session, settings, topic, lower, upper, arrival)
         # With a limit above what there is, nothing is left out.
         table = as_table(self._log.read(topic, lower, upper, size(lower, upper) + 1))
         return shipped_source(session, [table], max(tasks, session.sparkContext.defaultParallelism))

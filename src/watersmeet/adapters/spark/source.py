@@ -71,13 +71,16 @@ class EpochFolder:
         return read_chunks(directory, replace(stored, parts=wanted), CHUNK_RECORDS)
 
 
-def kafka_source(session: Any, settings: dict[str, str], topic: str, lower: Frontier, upper: Frontier) -> Source:
+def kafka_source(
+    session: Any, settings: dict[str, str], topic: str, lower: Frontier, upper: Frontier, arrival: str = "broker"
+) -> Source:
     """The interval, read by Spark's Kafka connector.
 
     Args:
         session: of Spark.
         settings: of the connector; servers, security, at least so many tasks.
         topic, lower, upper: the interval.
+        arrival: the log's option of this name: whose times arrivals must be.
     """
     reader = session.read.format("kafka").options(**settings)
     for name, frontier in (("startingOffsets", lower), ("endingOffsets", upper)):
@@ -85,7 +88,8 @@ def kafka_source(session: Any, settings: dict[str, str], topic: str, lower: Fron
     frame = reader.option("subscribe", topic).option("includeHeaders", "true").load()
     columns = ["partition", "offset", "timestamp", "timestampType", "key", "value", "headers"]
     some = sum(high > low for low, high in zip(lower, upper, strict=True))
-    return Source(frame.select(*columns), _consumed, max(some, int(settings.get("minPartitions", "0"))))
+    read = partial(_consumed, arrival == "broker")
+    return Source(frame.select(*columns), read, max(some, int(settings.get("minPartitions", "0"))))
 
 
 def shipped_source(session: Any, tables: Iterable[pa.Table], tasks: int) -> Source:
@@ -120,21 +124,21 @@ def _read_epoch(read: ReadEpoch, batches: Batches) -> Iterator[pa.Table]:
             yield from read(*json.loads(value.as_py()))
 
 
-def _consumed(batches: Batches) -> Iterator[pa.Table]:
+def _consumed(checked: bool, batches: Batches) -> Iterator[pa.Table]:
     """What the connector read, in chunks."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
         if sum(b.num_rows for b in waiting) >= CHUNK_RECORDS or sum(b.nbytes for b in waiting) >= CHUNK_BYTES:
-            yield _logged(waiting)
+            yield _logged(waiting, checked)
             waiting = []
     if waiting:
-        yield _logged(waiting)
+        yield _logged(waiting, checked)
 
 
-def _logged(batches: list[pa.RecordBatch]) -> pa.Table:
+def _logged(batches: list[pa.RecordBatch], checked: bool) -> pa.Table:
     table = pa.Table.from_batches(batches).combine_chunks()
-    if not pc.all(pc.equal(table.column("timestampType"), _LOG_APPEND_TIME)).as_py():
+    if checked and not pc.all(pc.equal(table.column("timestampType"), _LOG_APPEND_TIME)).as_py():
         raise ConflictError(
             "a topic of Kafka",
             expected="message.timestamp.type=LogAppendTime: arrivals are the brokers', never the producers'",
