@@ -216,7 +216,7 @@ def test_twenty_kills_of_s3_lose_no_epoch_that_was_acknowledged(tmp_path: Path) 
             for _ in range(KILLS):
                 with more:
                     wanted = len(acknowledged) + dice.randint(1, 4)
-                    assert more.wait_for(lambda wanted=wanted: len(acknowledged) >= wanted or failed, 120)  # type: ignore[misc]
+                    assert more.wait_for(lambda wanted=wanted: len(acknowledged) >= wanted or failed, 120)  # type: ignore[misc]  # a lambda's default
                 server.kill()
                 server.start()
         finally:

@@ -364,3 +364,20 @@ def test_a_mirror_that_fails_is_a_line_in_the_log(topic: str) -> None:
 def test_probe_names_the_release_the_brokers_and_the_cluster(kafka: str) -> None:
     with opened(kafka) as log:
         assert re.fullmatch(r"Kafka 4\.3, 1 broker, cluster \S+", log.probe())
+
+
+def test_a_simulation_may_take_its_own_clock_for_arrivals(kafka: str) -> None:
+    then_us = SystemClock().now_us() // 1_000_000 * 1_000_000 - 3_600_000_000  # younger than the retention
+    topic, clock = f"arrival-{uuid.uuid4().hex[:8]}", ManualClock(then_us)
+    with KafkaLog(parse_address(f"{kafka}&arrival=clock"), clock) as log:
+        log.create(topic, 1)
+        log.append(topic, [Record(b"a"), Record(b"b")])
+        clock.advance(5.0)
+        log.append(topic, [Record(b"c")])
+        found = pa.table(log.read(topic, (0,), log.end(topic), 10))
+    assert found["arrival"].to_pylist() == [then_us, then_us, then_us + 5_000_000]
+    with KafkaLog(parse_address(kafka), clock) as other:
+        with pytest.raises(ConflictError, match=r"message\.timestamp\.type"):
+            other.create(topic, 1)
+        with pytest.raises(ConflictError, match="LogAppendTime"):
+            other.read(topic, (0,), other.end(topic), 10)
