@@ -7,7 +7,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,11 +91,12 @@ class Stage:
         self._urls["MongoDB"] = self._urls["MongoDB"].replace("?", f"/deg_{mark}?", 1)
         self._table = f"{urls['MongoDB']}/deg_{mark}/by_minute"
         self.orders, self.visits, self._declared = _declarations(mark)
-        self._registry = RegistrySchemas(parse_address(urls["registry"]))
+        self._registry = stack.enter_context(closing(RegistrySchemas(parse_address(urls["registry"]))))
         self._sent, self._schemas = 0, 0
         self._owed: list[dict[str, object]] = []
         alone = {"directory": folder / "oracle", "stores": {"schemas": urls["registry"]}}
         self._oracle = self._node(alone, _CLOCK)
+        stack.callback(self._oracle.parts.schemas.close)
         self._oracle.apply()
         self.node: Node
         self.client: TestClient
@@ -127,8 +128,10 @@ class Stage:
         """End its threads, and let go of its stores."""
         self.node.stop(drain_seconds=0)
         wait_until(lambda: not any(self.node.alive().values()), "every thread ends")
-        for port in (self.node.parts.log, self.node.parts.state, self.node.parts.cache):
-            port.close()  # type: ignore[attr-defined]  # those of remote stores can be closed
+        parts = self.node.parts
+        ports: list[Any] = [parts.log, parts.state, parts.cache, parts.schemas, parts.sink("reports")]
+        for port in ports:
+            port.close()
 
     def heal(self) -> None:
         """Break nothing any more."""

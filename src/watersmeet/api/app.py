@@ -74,7 +74,8 @@ def _health(app: FastAPI, node: Node, guard: Guard) -> APIRouter:
     @api.get("/metrics", dependencies=reads, response_class=Response)
     def prometheus() -> Response:
         """The status for Prometheus."""
-        return Response(metrics.render(node.status()), media_type="text/plain; version=1.0.0; charset=utf-8")
+        found = metrics.render(node.status(), list(node.events.failures.values()), node.parts.cache.failures())
+        return Response(found, media_type="text/plain; version=1.0.0; charset=utf-8")
 
     @api.get("/openapi.json", dependencies=reads)
     def openapi() -> dict[str, object]:

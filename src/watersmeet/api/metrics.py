@@ -1,8 +1,11 @@
-"""The status as Prometheus metrics; made anew for each scrape from durable state, so every process shows the same."""
+"""The status as Prometheus metrics; made anew for each scrape from durable state, so every process shows the same.
+
+Only failures are counted by each process for itself, since it started.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,17 +13,27 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from watersmeet.layers.status import Status
+from watersmeet.runtime.watch import Failure
 
 OUTCOMES = ("used", "duplicates", "dead", "filtered", "holes")
 
 
 class _Metrics(Collector):
-    def __init__(self, status: Status) -> None:
-        self._status = status
+    def __init__(self, status: Status, failures: Iterable[Failure], cache_failures: int) -> None:
+        self._status, self._failures, self._cache_failures = status, failures, cache_failures
 
     def collect(self) -> Iterator[Metric]:
         status = self._status
         yield _records(status)
+        jobs = CounterMetricFamily(
+            "watersmeet_job_failures", "Failures of jobs that went on after them", labels=["job"]
+        )
+        for failure in self._failures:
+            jobs.add_metric([failure.job], failure.count)
+        yield jobs
+        yield CounterMetricFamily(
+            "watersmeet_cache_failures", "Failures of the cache, without which answers are made", self._cache_failures
+        )
         for name, text, value in _GAUGES:
             family = GaugeMetricFamily(f"watersmeet_{name}", text, labels=["topic"])
             for topic in status.topics:
@@ -74,8 +87,8 @@ _GAUGES = (
 )
 
 
-def render(status: Status) -> bytes:
-    """The exposition of one status."""
+def render(status: Status, failures: Iterable[Failure] = (), cache_failures: int = 0) -> bytes:
+    """The exposition of one status, and of what failed in this process."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Metrics(status))
+    registry.register(_Metrics(status, failures, cache_failures))
     return generate_latest(registry)

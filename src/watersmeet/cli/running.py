@@ -124,7 +124,7 @@ def attend(node: Node, roles: tuple[str, ...], duration: str | None) -> int:
 
 def _tell(node: Node, pace: Pace) -> None:
     status = node.status()
-    unread = sum(t.unread for t in status.topics)
+    unread = sum(t.unread or 0 for t in status.topics)
     published = sum(t.published for t in status.topics)
     sealed = sum(t.epochs for t in status.topics)
     ledger = status.ledger

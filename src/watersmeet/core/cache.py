@@ -15,3 +15,7 @@ class Cache(Protocol):
         Concurrent calls for one key make it once. A cache that is down, slow or lying costs time and nothing else.
         """
         ...
+
+    def failures(self) -> int:
+        """How often what keeps the answers has failed in this process: nothing else shows that it did."""
+        ...

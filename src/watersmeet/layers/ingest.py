@@ -74,9 +74,9 @@ class Backlog:
     def wait_seconds(self, topic: str) -> float:
         """0, or how long it will take to come below the bound at the rate of the last look, from 1 s to a minute."""
         before, now = self._looks.get(topic), self._clock.monotonic()
-        if before is not None and now - before.at < LOOK_SECONDS:
-            if before.wait or self._added.get(topic, 0) <= before.room:
-                return before.wait
+        fresh = before is not None and now - before.at < LOOK_SECONDS
+        if before is not None and fresh and (before.wait or self._added.get(topic, 0) <= before.room):
+            return before.wait
         with self._lock:
             self._added[topic] = 0  # before looking: what is appended meanwhile may count twice, never not at all
         m = self._state.manifest(topic)

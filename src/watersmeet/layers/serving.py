@@ -25,9 +25,9 @@ from watersmeet.core.clock import Clock
 from watersmeet.core.declarations import Declarations
 from watersmeet.core.duration import Duration
 from watersmeet.core.engine import Engine, Held, Selection
-from watersmeet.core.errors import PendingError, RequestError
+from watersmeet.core.errors import PendingError, RequestError, UnavailableError
 from watersmeet.core.finding import Finding, match_rate
-from watersmeet.core.frontier import size
+from watersmeet.core.frontier import Frontier, size
 from watersmeet.core.ledger import Totals, total
 from watersmeet.core.log import Log
 from watersmeet.core.manifest import Cover, Manifest, cover
@@ -40,6 +40,8 @@ from watersmeet.core.view import CellSpec, View
 from watersmeet.core.window import Window
 
 MAX_ROWS = 1_000_000
+PAUSE_SECONDS = 3.0
+"""How long a log that did not answer is left alone: answers need it for nothing but what is unread."""
 _Bounds = tuple[int | None, int | None]
 
 
@@ -88,7 +90,8 @@ class Serving:
         as_of_us: int | None = None,
     ) -> None:
         self._declarations, self._state, self._engine, self._clock = declarations, state, engine, clock
-        self._log, self._cache, self._as_of_us = source, cache, as_of_us
+        self._cache, self._as_of_us = cache, as_of_us
+        self._ends = None if source is None else _Ends(source, clock)
         self._gate = _Gate()
         self._topics: dict[str, _Topic] = {}
         self._cells: dict[str, _Cells] = {}
@@ -299,6 +302,8 @@ class Serving:
         if errors:
             reasons = [*reasons, f"estimated: {', '.join(sorted(errors))}"]
         topics = {name: self._rest(name, specs) for name in sorted({spec.topic.name for spec in specs.values()})}
+        if self._ends is not None and self._ends.is_failing():
+            reasons = [*reasons, "the log does not answer: what is unread is as it was last seen"]
         findings = [finding for name in topics for finding in self._findings(name)]
         verdict = "none" if not findings else "match" if all(f.matches for f in findings) else "mismatch"
         return Receipt(
@@ -327,7 +332,7 @@ class Serving:
             m.watermark_us,
             topic.newest_us,
             topic.arrival_us,
-            size(m.frontier, self._log.end(name)) if self._log else 0,
+            size(m.frontier, self._ends.of(name, m.frontier)) if self._ends else 0,
             tuple(sorted({e for c in covers for e in c.missing})),
             topic.sums.late,
             topic.sums.dead,
@@ -397,6 +402,31 @@ def _check(of: Readable, selection: Selection) -> None:
 def _last_key(of: Readable, rows: pa.Table) -> tuple[object, ...]:
     last = rows.slice(rows.num_rows - 1, 1).to_pylist()[0]
     return tuple(last[column] for column in of.key)
+
+
+class _Ends:
+    """Where topics end, as the log last said. One that does not answer is left alone for a while."""
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        self._log, self._clock = log, clock
+        self._seen: dict[str, Frontier] = {}
+        self._paused_until: float | None = None
+
+    def of(self, topic: str, frontier: Frontier) -> Frontier:
+        """The end of a topic, at ``frontier`` or above."""
+        if self._paused_until is None or self._clock.monotonic() >= self._paused_until:
+            if self._paused_until is not None:  # for all but this one
+                self._paused_until = self._clock.monotonic() + PAUSE_SECONDS
+            try:
+                self._seen[topic] = self._log.end(topic)
+                self._paused_until = None
+            except UnavailableError:
+                self._paused_until = self._clock.monotonic() + PAUSE_SECONDS
+        return tuple(map(max, self._seen.get(topic, frontier), frontier))
+
+    def is_failing(self) -> bool:
+        """True while it does not answer."""
+        return self._paused_until is not None
 
 
 class _Gate:

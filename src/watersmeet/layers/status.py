@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from watersmeet.core.clock import Clock
 from watersmeet.core.declarations import Declarations
+from watersmeet.core.errors import UnavailableError
 from watersmeet.core.finding import Finding, match_rate
 from watersmeet.core.frontier import size
 from watersmeet.core.ledger import Totals, total
@@ -24,7 +25,7 @@ class TopicStatus:
         name: of the topic.
         received, used, duplicates, dead, filtered, holes, late, conflicts: of the ledger up to the frontier.
         balanced: whether every record received has exactly one outcome.
-        unread: records beyond the frontier.
+        unread: records beyond the frontier; None: the log does not answer.
         epochs, archived, published: how many sealed epochs; how many of them the archive has, and the batch layer owns.
         open_slices, blocks, runs: live entries.
         generation, holder: of the speed lease.
@@ -43,7 +44,7 @@ class TopicStatus:
     late: int
     conflicts: int
     balanced: bool
-    unread: int
+    unread: int | None
     epochs: int
     archived: int
     published: int
@@ -126,7 +127,8 @@ def status(
         pending: names that differ between the files and what is applied.
     """
     manifests = {name: state.manifest(name) for name in sorted(declarations.topics)}
-    topics = tuple(_topic(m, log, clock) for m in manifests.values() if m.version)
+    unread = _unread([m for m in manifests.values() if m.version], log)
+    topics = tuple(_topic(m, unread[name], clock) for name, m in manifests.items() if m.version)
     views = tuple(_view(name, declarations, manifests) for name in sorted(declarations.readables))
     audits = findings(state)
     rate, cells = match_rate(audits)
@@ -146,7 +148,7 @@ def status(
     )
 
 
-def _topic(m: Manifest, log: Log, clock: Clock) -> TopicStatus:
+def _topic(m: Manifest, unread: int | None, clock: Clock) -> TopicStatus:
     sums = ledger(m)
     arrival = max((a for a in m.arrivals if a is not None), default=None)
     return TopicStatus(
@@ -160,7 +162,7 @@ def _topic(m: Manifest, log: Log, clock: Clock) -> TopicStatus:
         sums.late,
         sums.conflicts,
         sums.balanced,
-        size(m.frontier, log.end(m.topic)),
+        unread,
         len(m.epochs),
         sum(e.archived for e in m.epochs),
         sum(bool(e.owner) for e in m.epochs),
@@ -175,6 +177,18 @@ def _topic(m: Manifest, log: Log, clock: Clock) -> TopicStatus:
         None if arrival is None else max(0.0, (clock.now_us() - arrival) / 1e6),
         tuple(gap.epoch for gap in m.gaps),
     )
+
+
+def _unread(manifests: Iterable[Manifest], log: Log) -> Mapping[str, int | None]:
+    """By topic; None from the first on for which the log does not answer, so that it is waited for once."""
+    found: dict[str, int | None] = {}
+    failing = False
+    for m in manifests:
+        try:
+            found[m.topic] = None if failing else size(m.frontier, log.end(m.topic))
+        except UnavailableError:
+            found[m.topic], failing = None, True
+    return found
 
 
 def _view(name: str, declarations: Declarations, manifests: Mapping[str, Manifest]) -> ViewStatus:

@@ -100,7 +100,8 @@ def watch(
 
 def _reading(topic: TopicStatus, limits: Watch) -> Observation:
     old = topic.freshness_seconds is None or topic.freshness_seconds > limits.unread_seconds
-    return _seen({"topic": topic.name}, topic.unread > 0 and old, unread=topic.unread, seconds=topic.freshness_seconds)
+    behind = topic.unread != 0 and old  # None: the log does not answer, so nothing is read
+    return _seen({"topic": topic.name}, behind, unread=topic.unread, seconds=topic.freshness_seconds)
 
 
 def _watermark(topic: TopicStatus, now_us: int, limits: Watch) -> Observation:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from watersmeet.core import failpoint
+from watersmeet.core.answer import Rest
 from watersmeet.core.archive import Archive
 from watersmeet.core.clock import Clock
 from watersmeet.core.engine import Engine
@@ -106,33 +107,35 @@ class Publisher:
         if isinstance(table.of, Topic):
             done = self._publish_epochs(table, table.of, now_us, stop)
         else:
-            done, digests = self._publish_rows(table, table.of, now_us, last, stop)
+            done, digests, rests = self._publish_rows(table, table.of, now_us, last, stop)
+            version = self._version(table, rests)  # of the answer: it may be older than the manifests just seen
         if stop.is_set():
             return done
         self._looks[table.name] = _Look(now_us, version, digests)
         return done
 
-    def _version(self, table: Table) -> str:
-        """Another one whenever what the table holds may be another."""
+    def _version(self, table: Table, rests: Mapping[str, Rest] | None = None) -> str:
+        """Another one whenever what the table holds may be another; ``rests``: of an answer, else as it is now."""
         of = table.of
         if isinstance(of, Topic):
             return f"{of.version}-{self._state.manifest(of.name).version}"
         views = (of,) if isinstance(of, View) else of.views
         topics = sorted({view.topic.name for view in views})
         timed = f"-{self._clock.now_us()}" if isinstance(of, Query) and ":as_of" in of.sql else ""
-        return f"{of.fingerprint}-{[self._state.manifest(name).version for name in topics]}{timed}"
+        versions = [(rests[name] if rests else self._state.manifest(name)).version for name in topics]
+        return f"{of.fingerprint}-{versions}{timed}"
 
     # -- views and queries -------------------------------------------------------------------------------------------
 
     def _publish_rows(
         self, table: Table, of: View | Query, now_us: int, last: _Look | None, stop: threading.Event
-    ) -> tuple[Round, Mapping[str, bytes] | None]:
+    ) -> tuple[Round, Mapping[str, bytes] | None, Mapping[str, Rest] | None]:
         sequence = self._next_sequence(table.name)
         failpoint.hit("publish.sequence.after")
         try:
             answer = self._reader.read(Request(of))
         except PendingError:
-            return Round(table.name), None
+            return Round(table.name), None, None
         mark = answer.receipt.watermark_us
         found = pa.table(answer.rows)
         if table.when == "final":
@@ -155,7 +158,7 @@ class Publisher:
             new = dict(zip(_keys(part, shape.key), (digests[place].hex()[:16] for place in places), strict=True))
             frozen = _is_frozen(table, of, scope, found, places, mark)
             done += self._write(table, shape, scope, part, new, sequence, frozen=frozen)
-        return done, seen
+        return done, seen, answer.receipt.topics
 
     def _write(
         self,
