@@ -47,7 +47,8 @@ def test_every_write_is_a_snapshot_until_it_is_forgotten(tmp_path: Path) -> None
             sink.write(SHAPE, NOON, NOTHING, NOTHING, 2)
 
 
-def test_tables_lie_on_s3_and_the_catalogue_elsewhere(s3: str, tmp_path: Path) -> None:
+def test_tables_lie_on_s3_and_the_catalogue_elsewhere(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")  # see the sink
     address = parse_address(s3)
     place = {"scheme": "iceberg", "path": f"{address.path}/{uuid4().hex}"}
     settings = {"catalogue": f"sqlite:///{tmp_path}/c.db", "timeout_seconds": "10"}
