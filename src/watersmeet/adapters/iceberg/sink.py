@@ -12,7 +12,8 @@ writer that was overtaken finds a number above its own.
 Times are ``timestamp`` (UTC, µs), HUGEINT is ``decimal(38,0)``, whole numbers have at least 32 bits and a sign. Every
 write is a snapshot that can be read until `IcebergSink.expire` forgets it; packing small files is left to an engine.
 
-Servers that stumble over the checksums which Amazon's client adds of itself ("BadRequest" at the end of an upload) want ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required`` in the environment.
+Servers that stumble over the checksums which Amazon's client adds of itself ("BadRequest" at the end of an upload)
+want ``AWS_REQUEST_CHECKSUM_CALCULATION=when_required`` in the environment.
 """
 
 from __future__ import annotations
