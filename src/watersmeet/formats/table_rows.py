@@ -7,7 +7,7 @@ table's partition columns, its order columns and its key, nulls last: equal rows
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -85,6 +85,27 @@ class TableRows:
         order = dict.fromkeys((*shape.partition, *shape.order, *shape.key))
         filled = statement(query, keys=shape.key, same=Sql(" and ".join(same)), order=order)
         return self.run(f"rows of table {shape.name}", filled, old=old, upserts=upserts, deletes=deletes)
+
+    def changed(
+        self, shape: Shape, scope: object, upserts: Records, deletes: Records | None = None
+    ) -> tuple[str | None, Callable[[pa.Table], pa.Table]]:
+        """What a write does: the scope as text, and the rows of it that were there -> the rows that shall be.
+
+        Args:
+            shape, scope: of the table and the piece.
+            upserts: rows; a key in ``deletes`` too is put.
+            deletes: keys; None: nothing that was there stays.
+
+        Raises:
+            RequestError: the rows are not of the shape or the scope, or two have one key.
+        """
+        where, new = self.scope_text(shape, scope), self.typed(shape, upserts, [name for name, _ in shape.columns])
+        self.check_scope(shape, where, new)
+        if deletes is None:
+            nothing = new.slice(0, 0)
+            return where, lambda _: self.merged(shape, nothing, new, nothing)
+        gone = self.typed(shape, deletes, shape.key)
+        return where, lambda old: self.merged(shape, old, new, gone)
 
     def check_same(self, shape: Shape, rows: pa.Table, back: pa.Table, form: str) -> None:
         """Refuse rows that a file of format ``form`` does not give back as they were."""

@@ -145,19 +145,13 @@ class IcebergSink:
 
     def write(self, shape: Shape, scope: object, upserts: Records, deletes: Records, sequence: int) -> None:
         """Put and delete rows of one scope, by key; a key in both is put."""
-        rows, names = self._rows, [name for name, _ in shape.columns]
-        where = rows.scope_text(shape, scope)
-        new, gone = rows.typed(shape, upserts, names), rows.typed(shape, deletes, shape.key)
-        rows.check_scope(shape, where, new)
-        self._replace(shape, where, sequence, lambda old: rows.merged(shape, old, new, gone))
+        where, change = self._rows.changed(shape, scope, upserts, deletes)
+        self._replace(shape, where, sequence, change)
 
     def replace(self, shape: Shape, scope: object, rows: Records, sequence: int) -> None:
         """Make a scope hold exactly ``rows``, at once."""
-        engine = self._rows
-        where, new = engine.scope_text(shape, scope), engine.typed(shape, rows, [name for name, _ in shape.columns])
-        engine.check_scope(shape, where, new)
-        nothing = new.slice(0, 0)
-        self._replace(shape, where, sequence, lambda _: engine.merged(shape, nothing, new, nothing))
+        where, change = self._rows.changed(shape, scope, rows)
+        self._replace(shape, where, sequence, change)
 
     def probe(self) -> str:
         """Reach the catalogue and say what this is; `UnavailableError` with a remedy if it cannot."""
