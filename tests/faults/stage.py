@@ -148,9 +148,12 @@ class Stage:
             for n in numbers
         ]
 
-    def send(self, records: list[dict[str, object]]) -> Any:
-        """Send orders to the API; what it refuses is owed."""
-        answer = self.client.post(f"/v1/topics/{self.orders.name}/records", json=records)
+    def send(self, records: list[dict[str, object]], tries: int = 1) -> Any:
+        """Send orders to the API, again while it asks for that; what it refuses is owed."""
+        for _ in range(tries):
+            answer = self.client.post(f"/v1/topics/{self.orders.name}/records", json=records)
+            if answer.status_code != 503:
+                break
         if answer.status_code != 200:
             self._owed += records
         self._oracle.parts.log.append(self.orders.name, [Record(json.dumps(r).encode()) for r in records])
