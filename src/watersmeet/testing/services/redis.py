@@ -9,6 +9,7 @@ import socket
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .artefacts import made, run, tool
 from .server import Server, free_ports
@@ -56,19 +57,29 @@ def unpacked() -> tuple[str, dict[str, str]]:
 
 def _unpack(folder: Path) -> None:
     apt, dpkg = tool("apt-get", _REMEDY), tool("dpkg-deb", _REMEDY)
-    run([apt, "download", *_missing()], folder)
+    with TemporaryDirectory() as lists:
+        own = [] if _said(["apt-cache", "show", _PACKAGE]) else _listed(apt, Path(lists))
+        run([apt, *own, "download", *_missing(own)], folder)
     for package in sorted(folder.glob("*.deb")):
         run([dpkg, "-x", str(package), str(folder)], folder)
         package.unlink()
     (folder / _PROGRAM).rename(folder / _SERVER)
 
 
-def _missing() -> list[str]:
-    """The package and the libraries it needs, of any depth, that are not installed."""
+def _listed(apt: str, folder: Path) -> list[str]:
+    """Options of apt with lists of packages of its own, fetched now: a machine's image may come without."""
+    (folder / "lists" / "partial").mkdir(parents=True)
+    own = ["-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder}", "-o", "APT::Sandbox::User=root"]
+    run([apt, *own, "update"], folder)
+    return own
+
+
+def _missing(own: list[str]) -> list[str]:
+    """The package and the libraries it needs, of any depth, that are not installed; ``own``: options of apt."""
     wanted, looked = [_PACKAGE], set[str]()
     while new := [name for name in wanted if name not in looked]:
         looked.update(new)
-        said = _said([tool("apt-cache", _REMEDY), "depends", *new])
+        said = _said([tool("apt-cache", _REMEDY), *own, "depends", *new])
         needed = dict.fromkeys(_DEPENDENCY.findall(said))
         wanted += [name for name in needed if name not in wanted and not _installed(name)]
     return wanted
