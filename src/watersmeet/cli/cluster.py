@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +17,7 @@ from watersmeet.testing.services.spark import spark
 
 from .output import say
 
-WORDS = {"kafka": "Kafka", "cassandra": "Cassandra", "s3": "S3", "redis": "Redis"}
+SERVERS: Mapping[str, Callable[[Path], Server]] = {"Kafka": kafka, "Cassandra": cassandra, "S3": s3, "Redis": redis}
 
 
 @contextmanager
@@ -30,33 +30,23 @@ def running(folder: Path) -> Iterator[Mapping[str, str]]:
     began = clock.monotonic()
     say("starting Kafka, Cassandra, S3 and Redis; the first time downloads them, which takes minutes …")
     with ExitStack() as stack:
-        with ThreadPoolExecutor(len(WORDS)) as pool:
-            making = {
-                pool.submit(make, folder / name): name
-                for name, make in (("kafka", kafka), ("cassandra", cassandra), ("s3", s3), ("redis", redis))
-            }
+        with ThreadPoolExecutor(len(SERVERS)) as pool:
+            making = {pool.submit(make, folder / name): name for name, make in SERVERS.items()}
             starting = {}
             for done in as_completed(making):
-                server: Server = stack.enter_context(_stopping(done.result()))
+                server = done.result()
+                stack.callback(server.stop)
                 starting[pool.submit(server.start)] = (making[done], server)
             found = {}
             for ready in as_completed(starting):
                 name, server = starting[ready]
                 ready.result()
                 found[name] = server.url
-                say(f"  {WORDS[name]} is ready after {clock.monotonic() - began:.0f} s", style="dim")
+                say(f"  {name} is ready after {clock.monotonic() - began:.0f} s", style="dim")
         yield {
-            "log": f"{found['kafka']}&arrival=clock",
-            "state": f"{found['cassandra']}",
-            "archive": found["s3"],
-            "cache": found["redis"],
+            "log": f"{found['Kafka']}&arrival=clock",
+            "state": found["Cassandra"],
+            "archive": found["S3"],
+            "cache": found["Redis"],
             "runner": spark(folder / "spark"),
         }
-
-
-@contextmanager
-def _stopping(server: Server) -> Iterator[Server]:
-    try:
-        yield server
-    finally:
-        server.stop()

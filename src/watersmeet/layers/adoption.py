@@ -26,8 +26,10 @@ SAMPLE = 100_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_ID = re.compile(r"(^|_)(id|uuid|key)$|[a-z]I[dD]$")
 _TIMELY = re.compile(r"(^|_)(ts|at|time|timestamp|date|datetime)(_|$)|time|_ms$|_s$", re.IGNORECASE)
 _FIRST_TIMES = ("event_time", "event_timestamp", "timestamp", "ts", "time", "occurred_at", "created_at")
+_FIRST_IDS = ("event_id", "id", "uuid")
 _MS, _S = (100_000_000_000, 10_000_000_000_000), (100_000_000, 10_000_000_000)
 _AVRO = {
     "boolean": "boolean",
@@ -128,13 +130,11 @@ def draft(name: str, rows: Sequence[Mapping[str, object]]) -> Draft:
     if not schema:
         got = f"{len(rows)} records" + (f" with {', '.join(left_out)}" if left_out else "")
         raise RequestError(f"sample of topic {name}", expected="records with fields that can be columns", got=got)
-    times = [c for c, t in schema.items() if t.startswith("timestamp")]
-    event_time = next((c for c in _FIRST_TIMES if c in times), times[0] if times else None)
-    ids = [c for c, t in schema.items() if _is_id(c) and t.endswith("not null") and "[]" not in t]
+    ids = _ids(schema)
     unique = [c for c in ids if len({row[c] for row in rows}) == len(rows)] if len(rows) > 1 else ids[:1]
-    found = min(unique, key=lambda c: (c not in ("event_id", "id", "uuid"), ids.index(c)), default=None)
+    found = min(unique, key=lambda c: (c not in _FIRST_IDS, ids.index(c)), default=None)
     key = next((c for c in ids if c != found), None)
-    return Draft(name, schema, event_time, found, key, left_out, len(rows))
+    return Draft(name, schema, _event_time(schema), found, key, left_out, len(rows))
 
 
 def draft_avro(name: str, schema: str) -> Draft:
@@ -159,14 +159,13 @@ def draft_avro(name: str, schema: str) -> Draft:
             )
     if not columns:
         raise RequestError(f"schema of topic {name}", expected="fields that can be columns", got=str(record))
-    times = [c for c, t in columns.items() if t.startswith("timestamp")]
-    ids = [c for c, t in columns.items() if _is_id(c) and t.endswith("not null") and "[]" not in t]
+    ids = _ids(columns)
     return Draft(
         name,
         columns,
-        next((c for c in _FIRST_TIMES if c in times), times[0] if times else None),
-        next((c for c in ("event_id", "id", "uuid") if c in ids), None),
-        next((c for c in ids if c not in ("event_id", "id", "uuid")), None),
+        _event_time(columns),
+        next((c for c in _FIRST_IDS if c in ids), None),
+        next((c for c in ids if c not in _FIRST_IDS), None),
         left_out,
         0,
         format="avro",
@@ -210,8 +209,15 @@ def written(made: Draft) -> str:
     return re.sub(r"'([^'\"\\\n]*)'", r'"\1"', text)
 
 
-def _is_id(column: str) -> bool:
-    return bool(re.search(r"(^|_)(id|uuid|key)$|[a-z]I[dD]$", column))
+def _event_time(schema: Mapping[str, str]) -> str | None:
+    """The column that most likely says when it happened."""
+    times = [c for c, t in schema.items() if t.startswith("timestamp")]
+    return next((c for c in _FIRST_TIMES if c in times), times[0] if times else None)
+
+
+def _ids(schema: Mapping[str, str]) -> list[str]:
+    """The columns that name something and are never null."""
+    return [c for c, t in schema.items() if _ID.search(c) and t.endswith("not null") and "[]" not in t]
 
 
 def _type(field: str, values: Sequence[object]) -> str:

@@ -38,6 +38,7 @@ from watersmeet.layers.schemas import KeptSchemas
 
 from .settings import Settings
 
+Topics = Mapping[str, Mapping[str, str]]
 Probe = Callable[[], str]
 """Reaches a store and says what it is; `UnavailableError` with a remedy if it cannot."""
 
@@ -116,10 +117,7 @@ def _log(settings: Settings, clock: Clock) -> Log:
     address = settings.stores.log
     if address is None:
         return LocalLog(settings.directory / "log", clock)
-    with _driver(address, "kafka"):
-        from watersmeet.adapters.kafka.log import KafkaLog
-
-        return KafkaLog(address, clock, settings.topics)
+    return open_log(address, clock, settings.topics)
 
 
 def _state(settings: Settings, clock: Clock) -> State:
@@ -193,12 +191,14 @@ def _sink(settings: Settings, name: str) -> Sink:
     return open_sink(text, settings.directory / "tables")
 
 
-def open_log(address: Address) -> Log:
-    """A log of its own, for a command that looks at one that no settings name."""
+def open_log(
+    address: Address, clock: Clock | None = None, topics: Mapping[str, Mapping[str, str]] | None = None
+) -> Log:
+    """The log at a URL; ``topics``: what it is told besides of each."""
     with _driver(address, "kafka"):
         from watersmeet.adapters.kafka.log import KafkaLog
 
-        return KafkaLog(address, SystemClock(), {})
+        return KafkaLog(address, clock or SystemClock(), topics)
 
 
 def open_schemas(address: Address) -> Schemas:
